@@ -1,0 +1,308 @@
+//! The settings, parsed and checked. The only module that reads the configuration file, secret files and environment.
+
+use crate::conversation::Settings;
+use crate::knowledge::Thresholds;
+use crate::wechat::Mode;
+use anyhow::{Context, bail};
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A text that is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself; call it only where it leaves the process.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Every setting with its default, as shipped.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The settings of the service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Database and control socket.
+    pub data_dir: PathBuf,
+    /// The knowledge folder.
+    pub knowledge_dir: PathBuf,
+    public_url: String,
+    #[serde(deserialize_with = "networks")]
+    /// Whose forwarded addresses are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Filter of log lines.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The account.
+    pub wechat: WechatConfig,
+    tickets: TicketsConfig,
+    /// From which confidence on the bot answers, or offers.
+    pub matching: Thresholds,
+    /// The courier.
+    pub delivery: DeliveryConfig,
+    /// The console.
+    pub console: ConsoleConfig,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For eyes.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WechatConfig {
+    /// Empty: sandbox mode.
+    pub app_id: String,
+    /// AppSecret.
+    pub app_secret: Secret,
+    /// Token of the webhook.
+    pub token: Secret,
+    /// EncodingAESKey.
+    pub encoding_aes_key: Secret,
+    app_secret_file: PathBuf,
+    token_file: PathBuf,
+    encoding_aes_key_file: PathBuf,
+    /// How messages are wrapped.
+    pub mode: Mode,
+    /// Where the API is.
+    pub api_base: String,
+    /// The account may send by itself.
+    pub customer_service: bool,
+}
+
+impl WechatConfig {
+    /// No credentials: the built-in fake WeChat is used.
+    pub fn is_sandbox(&self) -> bool {
+        self.app_id.is_empty()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TicketsConfig {
+    answer_within_min: u32,
+    max_open: u8,
+    max_messages_per_min: u16,
+}
+
+/// The courier.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryConfig {
+    /// Between tries.
+    #[serde(rename = "retry_after_s", deserialize_with = "seconds_list")]
+    pub retry_after: Vec<Duration>,
+    #[serde(rename = "lease_s", deserialize_with = "seconds")]
+    /// How long a message is kept from other couriers.
+    pub lease: Duration,
+}
+
+/// The console.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// A session ends after so many minutes without use.
+    pub idle_min: u32,
+    /// And after so many hours in any case.
+    pub session_h: u32,
+    /// Wrong passwords before further tries are refused.
+    pub max_login_failures: u32,
+}
+
+/// A list in the file is written as text, so that the environment can say the same.
+fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    let text = String::deserialize(from)?;
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| {
+            item.parse().map_err(|_| serde::de::Error::custom(format!("“{item}”不是网段，应如 10.0.0.0/8")))
+        })
+        .collect()
+}
+
+fn seconds_list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| {
+            item.parse()
+                .map(Duration::from_secs)
+                .map_err(|_| serde::de::Error::custom(format!("“{item}”不是秒数")))
+        })
+        .collect()
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_secs)
+}
+
+impl Config {
+    /// Defaults, then the file, then the environment (`XINQI_…`), then secret files; checked.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        use config::{Environment, File, FileFormat};
+        let mut builder = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("读不了配置文件 {}", file.display()))?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let ours = environment.into_iter().filter(|(name, _)| name.starts_with("XINQI_")).collect();
+        let environment =
+            Environment::with_prefix("XINQI").prefix_separator("_").separator("__").source(Some(ours));
+        let built = builder.add_source(environment).build().context("配置文件格式不对")?;
+        let mut config: Self = built.try_deserialize().context("配置不对")?;
+        let wechat = &mut config.wechat;
+        for (secret, file) in [
+            (&mut wechat.app_secret, &wechat.app_secret_file),
+            (&mut wechat.token, &wechat.token_file),
+            (&mut wechat.encoding_aes_key, &wechat.encoding_aes_key_file),
+        ] {
+            if !file.as_os_str().is_empty() {
+                let text =
+                    std::fs::read_to_string(file).with_context(|| format!("读不了 {}", file.display()))?;
+                *secret = Secret::new(text.lines().next().unwrap_or_default().trim());
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let wechat = &self.wechat;
+        if !wechat.is_sandbox() {
+            if wechat.app_secret.is_empty() || wechat.token.is_empty() {
+                bail!(
+                    "填了 wechat.app_id，还要填 wechat.app_secret 和 wechat.token（公众平台“设置与开发”里的值）"
+                );
+            }
+            if wechat.mode != Mode::Plain && wechat.encoding_aes_key.is_empty() {
+                bail!("安全模式和兼容模式要填 wechat.encoding_aes_key（43 个字符）");
+            }
+        }
+        let t = &self.matching;
+        if !(0.0..=1.0).contains(&t.answer)
+            || !(0.0..=t.answer).contains(&t.offer)
+            || !(0.0..=1.0).contains(&t.margin)
+        {
+            bail!("matching 里应有 0 ≤ offer ≤ answer ≤ 1，0 ≤ margin ≤ 1");
+        }
+        if self.tickets.answer_within_min == 0
+            || self.tickets.max_open == 0
+            || self.tickets.max_messages_per_min == 0
+        {
+            bail!("tickets 里的数都要大于 0");
+        }
+        if self.console.idle_min == 0 || self.console.session_h == 0 || self.console.max_login_failures == 0 {
+            bail!("console 里的数都要大于 0");
+        }
+        if !self.public_url.is_empty() && !self.public_url.starts_with("http") {
+            bail!("public_url 要以 https:// 开头");
+        }
+        Ok(())
+    }
+
+    /// The address people use, without a slash at the end; `listening` is where the service really listens.
+    pub fn public_url(&self, listening: SocketAddr) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{listening}"),
+            url => url.to_owned(),
+        }
+    }
+
+    /// What the conversation is told.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            customer_service: self.wechat.customer_service,
+            answer_within: Duration::from_secs(u64::from(self.tickets.answer_within_min) * 60),
+            max_per_minute: self.tickets.max_messages_per_min,
+            max_open_tickets: usize::from(self.tickets.max_open),
+        }
+    }
+
+    /// The process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn environment() -> Vec<(String, String)> {
+        std::env::vars().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        Config::load(None, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn without_anything_it_is_the_sandbox_on_loopback() {
+        let config = load(&[]).unwrap();
+        assert!(config.wechat.is_sandbox() && config.listen.ip().is_loopback());
+        assert_eq!(config.delivery.retry_after.len(), 5);
+    }
+
+    #[test]
+    fn the_environment_overrides_and_is_always_text() {
+        let config = load(&[
+            ("XINQI_WECHAT__APP_ID", "0123"),
+            ("XINQI_WECHAT__APP_SECRET", "1e5"),
+            ("XINQI_WECHAT__TOKEN", "true"),
+            ("XINQI_WECHAT__ENCODING_AES_KEY", "9".repeat(43).as_str()),
+            ("XINQI_TICKETS__MAX_OPEN", "3"),
+            ("XINQI_TRUSTED_PROXIES", "127.0.0.1/32, 10.0.0.0/8"),
+        ])
+        .unwrap();
+        assert_eq!(config.wechat.app_id, "0123");
+        assert_eq!(config.wechat.app_secret.expose(), "1e5");
+        assert_eq!(config.wechat.token.expose(), "true");
+        assert_eq!(config.settings().max_open_tickets, 3);
+        assert_eq!(config.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_secrets_are_not() {
+        assert!(
+            format!("{:#}", load(&[("XINQI_WECHAT__APP_ID", "wx1")]).unwrap_err()).contains("app_secret")
+        );
+        assert!(format!("{:#}", load(&[("XINQI_NO_SUCH", "1")]).unwrap_err()).contains("no_such"));
+        let config = load(&[("XINQI_WECHAT__APP_SECRET", "hush")]).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

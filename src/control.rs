@@ -1,0 +1,114 @@
+//! Commands of the CLI to the running service, over a Unix socket in the data folder that only its owner may open:
+//! one line of JSON each way. Without a running service the CLI opens the store itself.
+
+use crate::knowledge::Department;
+use crate::staff::{Role, Staff};
+use crate::store::Store;
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// What can be asked of the running service.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Take on somebody, or change their role and password.
+    StaffAdd {
+        /// Login name.
+        name: String,
+        /// What they may do.
+        role: Role,
+        /// Where they work.
+        department: Option<Department>,
+        /// Their password; goes no further than the hash.
+        password: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    ok: bool,
+    text: String,
+}
+
+const MAX_LINE: u64 = 64 * 1024;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Does a command on a store; the sentence says what was done.
+pub async fn obey(store: &dyn Store, command: Command) -> anyhow::Result<String> {
+    match command {
+        Command::StaffAdd { name, role, department, password } => {
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).context("no randomness")?;
+            let made =
+                tokio::task::spawn_blocking(move || Staff::new(&name, role, department, &password, salt));
+            let staff = made.await?.map_err(|unfit| anyhow::anyhow!("{unfit}"))?;
+            let known = store.staff(&staff.name).await?.is_some();
+            store.put_staff(&staff, false).await?;
+            let done = if known { "已更新" } else { "已添加" };
+            Ok(format!("{done}{}：{}", staff.role.name(), staff.name))
+        }
+    }
+}
+
+/// Listens in the data folder until the task is dropped.
+pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let path = path(data_dir);
+    // The store's lock says that no other service runs here, so an old socket is a leftover.
+    if path.exists() {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    let listener =
+        UnixListener::bind(&path).with_context(|| format!("cannot listen at {}", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            let answered = tokio::time::timeout(PATIENCE, answer(stream, &*store)).await;
+            if let Ok(Err(error)) = answered {
+                tracing::warn!(%error, "a control command failed");
+            }
+        }
+    })
+}
+
+async fn answer(stream: UnixStream, store: &dyn Store) -> anyhow::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let done = match serde_json::from_str(&line) {
+        Ok(command) => obey(store, command).await,
+        Err(_) => Err(anyhow::anyhow!("运行中的服务不认识这个命令，可能版本不同，请重启服务")),
+    };
+    let answer = match done {
+        Ok(text) => Answer { ok: true, text },
+        Err(error) => Answer { ok: false, text: format!("{error:#}") },
+    };
+    let mut bytes = serde_json::to_vec(&answer)?;
+    bytes.push(b'\n');
+    write.write_all(&bytes).await?;
+    Ok(())
+}
+
+/// Asks the running service; `None` when there is none.
+pub async fn ask(data_dir: &Path, command: &Command) -> anyhow::Result<Option<String>> {
+    let Ok(stream) = UnixStream::connect(path(data_dir)).await else { return Ok(None) };
+    let (read, mut write) = stream.into_split();
+    let mut bytes = serde_json::to_vec(command)?;
+    bytes.push(b'\n');
+    write.write_all(&bytes).await?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(read.take(MAX_LINE));
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("运行中的服务没有回应")??;
+    let answer: Answer = serde_json::from_str(&line).context("运行中的服务答非所问")?;
+    if answer.ok { Ok(Some(answer.text)) } else { bail!("{}", answer.text) }
+}

@@ -1,0 +1,70 @@
+//! Words that are commands in every state. Knows how people type them; not what they lead to.
+
+use crate::knowledge::normalise;
+use crate::ticket::{Number, Rating};
+
+/// A command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// 人工
+    Human,
+    /// 进度: all own tickets.
+    Progress,
+    /// 进度 with a number; the text that holds it.
+    ProgressOf(String),
+    /// 菜单
+    Menu,
+    /// 退出
+    Exit,
+    /// 继续
+    More,
+    /// 没用, 不对
+    Useless,
+    /// 满意 …
+    Rate(Rating),
+}
+
+/// The command a message is, if it is one and nothing else.
+pub fn command(text: &str) -> Option<Command> {
+    let word = normalise(text);
+    let rest = ["查询进度", "查进度", "进度查询", "进度"].iter().find_map(|verb| word.strip_prefix(verb));
+    if let Some(rest) = rest {
+        if Number::parse(rest, 0).is_some() {
+            return Some(Command::ProgressOf(rest.to_owned()));
+        }
+        if rest.is_empty() || ["查询", "怎么样", "如何", "到哪了", "呢"].contains(&rest) {
+            return Some(Command::Progress);
+        }
+    }
+    Some(match word.as_str() {
+        "人工" | "转人工" | "人工服务" | "人工客服" | "找人工" | "转人工服务" | "转人工客服" | "我要人工"
+        | "真人" | "客服" | "工作人员" | "找工作人员" | "接人工" | "人工咨询" => {
+            Command::Human
+        }
+        "我的咨询" | "我的进度" | "我的单子" | "查单" => Command::Progress,
+        "菜单" | "帮助" | "help" | "menu" | "怎么用" | "功能" => Command::Menu,
+        "退出" | "结束" | "返回" | "取消" | "quit" | "exit" => Command::Exit,
+        "继续" => Command::More,
+        "没用" | "不对" | "没有用" | "答非所问" | "不是这个" | "不是这个意思" | "没帮助" | "没有帮助"
+        | "错了" | "不是我要的" | "都不是" | "不是我问的" => Command::Useless,
+        "满意" | "很满意" | "非常满意" => Command::Rate(Rating::Good),
+        "一般" | "一般般" => Command::Rate(Rating::Fair),
+        "不满意" | "很不满意" | "非常不满意" => Command::Rate(Rating::Bad),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_whole_messages() {
+        assert_eq!(command(" 转人工！"), Some(Command::Human));
+        assert_eq!(command("人工费怎么算"), None);
+        assert_eq!(command("进度"), Some(Command::Progress));
+        assert_eq!(command("进度 1124-007"), Some(Command::ProgressOf("1124007".into())));
+        assert_eq!(command("工程进度款拖欠怎么办"), None);
+        assert_eq!(command("进度款拖欠怎么办"), None);
+    }
+}

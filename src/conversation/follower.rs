@@ -1,0 +1,519 @@
+//! What followers do and what the bot does about it: answers, offers, tickets, commands. Decides; says nothing by itself.
+
+use super::command::{Command, command};
+use super::lapse::{CHOICE, RATING};
+use super::phrases::{self, Why};
+use super::{Attachment, Later, NUMBER, Settlement, State, Text, Turn};
+use crate::knowledge::{
+    Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, guess, normalise,
+    shorten,
+};
+use crate::ticket::{Author, Change, Considered, Number, Rating, Stage, Ticket, TicketId};
+use std::time::Duration;
+
+/// Of a follower's text so many characters are kept; WeChat itself sends at most about 700.
+const MAX_SAID_CHARS: usize = 2_000;
+const MAX_SUBJECT_CHARS: usize = 60;
+/// At most one receipt in this time for what is added to a ticket.
+const RECEIPT_EVERY: Duration = Duration::from_secs(600);
+/// Two useless answers within this time escalate.
+const MISS_MEMORY: Duration = Duration::from_secs(1800);
+const MAX_CATEGORY_TITLES: usize = 9;
+
+/// The follower wrote a text.
+pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
+    let text: String = text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS).collect();
+    turn.asked = Some((text.as_str().into(), Vec::new()));
+    if too_fast(turn) {
+        return;
+    }
+    open_window(turn);
+    let on = turn.now.date();
+    let asked = turn.office.knowledge.ask(&text, on);
+    if let Verdict::Urgent(talk) = &asked.verdict {
+        turn.answer(talk.reply.as_str());
+        if let State::WithStaff(id) | State::Rating { ticket: id, .. } = turn.memory.state {
+            append(turn, id, &text, false);
+        }
+    } else if let Some(command) = command(&text) {
+        obey(turn, command, &text);
+    } else {
+        match turn.memory.state.clone() {
+            State::Choosing { entries, .. } => match chosen(&text, &entries) {
+                Some(id) => show(turn, &id),
+                None => answer(turn, &text, &asked),
+            },
+            State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
+            State::Answering => answer(turn, &text, &asked),
+        }
+    }
+    hand_over_parked(turn);
+}
+
+/// The follower sent something that is no text.
+pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
+    let text = format!("[{}] {}", attachment.kind, attachment.detail);
+    turn.asked = Some((text.as_str().into(), Vec::new()));
+    if too_fast(turn) {
+        return;
+    }
+    open_window(turn);
+    match turn.memory.state {
+        State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
+        _ => turn.answer(phrases::cannot_read(attachment.kind)),
+    }
+    hand_over_parked(turn);
+}
+
+/// The follower sent what WeChat cannot show us: a hint, no question, no ticket.
+pub(super) fn unsupported(turn: &mut Turn<'_>) {
+    turn.asked = Some(("[不支持的消息]".into(), Vec::new()));
+    if !too_fast(turn) {
+        open_window(turn);
+        turn.answer(phrases::UNSUPPORTED);
+        hand_over_parked(turn);
+    }
+}
+
+/// Somebody began to follow.
+pub(super) fn followed(turn: &mut Turn<'_>) {
+    turn.asked = Some(("[关注]".into(), Vec::new()));
+    turn.memory.state = State::Answering;
+    turn.answer(phrases::welcome(turn.office.knowledge.office()));
+}
+
+/// Somebody stopped following: nothing can be said; what they had said to the bot is forgotten.
+pub(super) fn unfollowed(turn: &mut Turn<'_>) {
+    turn.memory.state = State::Answering;
+    turn.memory.recent.clear();
+    turn.memory.more.clear();
+    turn.memory.contact = None;
+    turn.memory.window_since = None;
+}
+
+/// The follower pressed a button of the menu.
+pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
+    turn.asked = Some((format!("[菜单] {}", shorten(key, 40)).into(), Vec::new()));
+    if too_fast(turn) {
+        return;
+    }
+    let category =
+        Category::ALL.into_iter().find(|c| c.folder().eq_ignore_ascii_case(key) || c.name() == key);
+    match (key.to_ascii_uppercase().as_str(), category) {
+        ("HUMAN" | "人工", _) => obey(turn, Command::Human, ""),
+        ("MY_TICKETS" | "PROGRESS" | "我的咨询", _) => obey(turn, Command::Progress, ""),
+        (_, Some(category)) => list(turn, category),
+        _ => {
+            let id = EntryId::new(key);
+            if turn.office.knowledge.entry(&id).is_some() {
+                show(turn, &id);
+            } else {
+                obey(turn, Command::Menu, "");
+            }
+        }
+    }
+    hand_over_parked(turn);
+}
+
+/// Slows a flood: one polite sentence, then silence until the minute is over. Nothing else of the turn happens.
+fn too_fast(turn: &mut Turn<'_>) -> bool {
+    let (since, n) = turn.memory.flow;
+    let n = if turn.now.since(since) >= Duration::from_secs(60) { 0 } else { n };
+    turn.memory.flow = (if n == 0 { turn.now } else { since }, n.saturating_add(1));
+    let limit = turn.office.settings.max_per_minute;
+    if n == limit {
+        turn.answer(phrases::TOO_FAST);
+    }
+    n >= limit
+}
+
+fn open_window(turn: &mut Turn<'_>) {
+    turn.memory.window_since = Some(turn.now);
+}
+
+/// What waited for the follower's next word goes out: by itself where the account may send, else first in this reply.
+fn hand_over_parked(turn: &mut Turn<'_>) {
+    let mut in_reply = Vec::new();
+    for parked in std::mem::take(&mut turn.memory.parked) {
+        if parked.later == Later::InReply || !turn.office.settings.customer_service {
+            turn.settles.push((parked.delivery, Settlement::InReply(turn.now)));
+            in_reply.push(parked.text);
+        } else {
+            turn.settles.push((parked.delivery, Settlement::Due(turn.now)));
+        }
+    }
+    let mut in_reply = in_reply.into_iter();
+    let Some(first) = in_reply.next() else { return };
+    turn.memory.more.extend(in_reply);
+    turn.memory.more.extend(turn.reply.take());
+    turn.reply = Some(with_more(first, !turn.memory.more.is_empty()));
+}
+
+/// The text, saying that more follows on 继续 where there is room to say so.
+fn with_more(text: Text, more: bool) -> Text {
+    if more && text.len() + phrases::MORE.len() <= MAX_REPLY {
+        format!("{text}{}", phrases::MORE).into()
+    } else {
+        text
+    }
+}
+
+fn obey(turn: &mut Turn<'_>, command: Command, text: &str) {
+    match command {
+        Command::Menu => turn.answer(phrases::menu(turn.office.knowledge.office())),
+        Command::Human => human(turn),
+        Command::Progress => {
+            let text = phrases::progress(&turn.memory.tickets);
+            turn.answer(text);
+        }
+        Command::ProgressOf(typed) => progress_of(turn, &typed),
+        Command::Exit => {
+            let had_ticket = matches!(turn.memory.state, State::WithStaff(_) | State::Rating { .. });
+            turn.memory.state = State::Answering;
+            turn.answer(phrases::left(had_ticket));
+        }
+        Command::More => match turn.memory.more.pop_front() {
+            Some(more) => {
+                let text = with_more(more, !turn.memory.more.is_empty());
+                turn.answer(text);
+            }
+            None => turn.answer(phrases::NO_MORE),
+        },
+        Command::Useless => useless(turn, text),
+        Command::Rate(rating) => rate(turn, rating, text),
+    }
+}
+
+fn progress_of(turn: &mut Turn<'_>, typed: &str) {
+    let year = turn.now.date().year();
+    let own = |year| {
+        let number = Number::parse(typed, year)?;
+        turn.memory.tickets.iter().find(|ticket| ticket.number == Some(number))
+    };
+    // In January people still ask for numbers of December.
+    let text = match own(year).or_else(|| own(year - 1)) {
+        Some(ticket) => phrases::progress_of(ticket),
+        None => phrases::NO_SUCH_TICKET.to_owned(),
+    };
+    turn.answer(text);
+}
+
+/// The follower wants a person: the last question goes along, if it was one.
+fn human(turn: &mut Turn<'_>) {
+    if let State::WithStaff(id) = turn.memory.state
+        && let Some(ticket) = turn.memory.ticket(id)
+    {
+        let text = phrases::progress_of(ticket);
+        turn.answer(text);
+        return;
+    }
+    let question = last_question(turn);
+    escalate(turn, question, Why::Wanted);
+}
+
+/// The last thing the follower asked the bot within half an hour, and what was considered for it.
+fn last_question(turn: &Turn<'_>) -> Option<(Text, Vec<Considered>)> {
+    turn.memory
+        .recent
+        .iter()
+        .rev()
+        .take_while(|exchange| turn.now.since(exchange.at) <= CHOICE)
+        .find(|exchange| !exchange.considered.is_empty())
+        .map(|exchange| (exchange.asked.clone(), exchange.considered.clone()))
+}
+
+fn useless(turn: &mut Turn<'_>, text: &str) {
+    if let State::WithStaff(id) | State::Rating { ticket: id, .. } = turn.memory.state {
+        follow_up(turn, id, text);
+        return;
+    }
+    let Some((question, considered)) = last_question(turn) else {
+        turn.answer(phrases::NOTHING_YET);
+        return;
+    };
+    let (n, last) = turn.memory.misses;
+    let n = if turn.now.since(last) > MISS_MEMORY { 0 } else { n };
+    if n >= 1 {
+        turn.memory.misses = (0, turn.now);
+        escalate(turn, Some((question, considered)), Why::Useless);
+        return;
+    }
+    turn.memory.misses = (n + 1, turn.now);
+    let others: Vec<EntryId> =
+        considered.iter().filter(|c| !c.shown && c.percent >= 20).take(3).map(|c| c.entry.clone()).collect();
+    if others.is_empty() {
+        turn.answer(phrases::REPHRASE);
+    } else {
+        offer(turn, others, None);
+    }
+}
+
+fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
+    let id = match turn.memory.state {
+        State::Rating { ticket, .. } => ticket,
+        State::WithStaff(id) => return follow_up(turn, id, text),
+        _ if rating == Rating::Bad => return useless(turn, text),
+        _ => return turn.answer(phrases::NOTHING_TO_RATE),
+    };
+    turn.memory.state = State::Answering;
+    let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
+    let line = turn.line(Author::Follower, format!("评价：{}", rating.name()));
+    let Some(change) = turn.change(id) else { return turn.answer(phrases::NOTHING_TO_RATE) };
+    change.ticket.rating = Some(rating);
+    change.write(line);
+    if rating == Rating::Bad {
+        (change.ticket.stage, change.ticket.deadline) = (Stage::Working, deadline);
+    } else {
+        change.ticket.stage = Stage::Rated;
+    }
+    let reply = phrases::rated(rating, &change.ticket);
+    if rating == Rating::Bad {
+        turn.memory.state = State::WithStaff(id);
+    }
+    turn.answer(reply);
+}
+
+/// The entry a number (or its title) chooses.
+fn chosen(text: &str, entries: &[EntryId]) -> Option<EntryId> {
+    let word = normalise(text);
+    let word = word.strip_prefix('第').unwrap_or(&word).trim_end_matches(['个', '条', '项']);
+    let n = match word {
+        "一" => 1,
+        "二" => 2,
+        "三" => 3,
+        digits => digits.parse::<usize>().ok()?,
+    };
+    entries.get(n.checked_sub(1)?).cloned()
+}
+
+/// A question to the bot.
+fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked<'_>) {
+    turn.memory.state = State::Answering;
+    match &asked.verdict {
+        Verdict::Answer(candidate) => {
+            consider(turn, &asked.candidates, &[candidate]);
+            tell(turn, candidate.entry, asked.place.as_ref());
+        }
+        Verdict::Offer(candidates) => {
+            consider(turn, &asked.candidates, &candidates.iter().collect::<Vec<_>>());
+            let entries = candidates.iter().map(|candidate| candidate.entry.id.clone()).collect();
+            let foreign = asked.place.as_ref().filter(|place| !place.is_under(candidates[0].entry.region));
+            offer(turn, entries, foreign);
+        }
+        Verdict::SmallTalk(talk) | Verdict::Urgent(talk) => turn.answer(talk.reply.as_str()),
+        Verdict::Unknown(Reason::Empty) => turn.answer(phrases::EMPTY),
+        Verdict::Unknown(Reason::NothingNear) => {
+            let considered = considered(&asked.candidates, &[]);
+            escalate(turn, Some((text.into(), considered)), Why::Unknown);
+        }
+    }
+}
+
+fn considered(candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) -> Vec<Considered> {
+    let percent = |score: f32| (score * 100.0).round().clamp(0.0, 100.0) as u8;
+    candidates
+        .iter()
+        .take(5)
+        .map(|candidate| Considered {
+            entry: candidate.entry.id.clone(),
+            percent: percent(candidate.score),
+            shown: shown.iter().any(|other| other.entry.id == candidate.entry.id),
+        })
+        .collect()
+}
+
+fn consider(turn: &mut Turn<'_>, candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) {
+    if let Some((_, kept)) = &mut turn.asked {
+        *kept = considered(candidates, shown);
+    }
+}
+
+/// Gives an entry's answer. An expired one offers what replaced it as choice 1.
+fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&crate::knowledge::Place>) {
+    let on = turn.now.date();
+    let (text, successor) = turn.office.knowledge.answer(entry, on, place);
+    turn.memory.state = match successor {
+        Some(successor) => {
+            State::Choosing { entries: vec![successor.id.clone()], until: turn.now.after(CHOICE) }
+        }
+        None => State::Answering,
+    };
+    turn.answer(text);
+}
+
+fn show(turn: &mut Turn<'_>, id: &EntryId) {
+    let knowledge = turn.office.knowledge;
+    match knowledge.entry(id) {
+        Some(entry) => {
+            if let Some((_, kept)) = &mut turn.asked {
+                *kept = vec![Considered { entry: id.clone(), percent: 100, shown: true }];
+            }
+            // Other numbers of the same offer stay valid.
+            let before = turn.memory.state.clone();
+            tell(turn, entry, None);
+            if let (State::Choosing { .. }, State::Answering) = (&before, &turn.memory.state) {
+                turn.memory.state = before;
+            }
+        }
+        None => turn.answer(phrases::EMPTY),
+    }
+}
+
+fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<&crate::knowledge::Place>) {
+    let titles: Vec<&str> = entries
+        .iter()
+        .filter_map(|id| turn.office.knowledge.entry(id))
+        .map(|entry| entry.title.as_str())
+        .collect();
+    let text = phrases::offer(&titles, place);
+    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE) };
+    turn.answer(text);
+}
+
+fn list(turn: &mut Turn<'_>, category: Category) {
+    let on = turn.now.date();
+    let mut entries: Vec<&Entry> =
+        turn.office.knowledge.entries().iter().filter(|entry| entry.category == category).collect();
+    entries.sort_by_key(|entry| !matches!(entry.validity(on), Validity::Current));
+    entries.truncate(MAX_CATEGORY_TITLES);
+    let titles: Vec<&str> = entries.iter().map(|entry| entry.title.as_str()).collect();
+    let text = phrases::category(category, &titles);
+    let entries = entries.iter().map(|entry| entry.id.clone()).collect();
+    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE) };
+    turn.answer(text);
+}
+
+/// A person must answer: a new ticket, or one more line of the newest where there are too many.
+fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Considered>)>, why: Why) {
+    turn.memory.misses = (0, turn.now);
+    let open: Vec<&Ticket> = turn.memory.tickets.iter().filter(|ticket| ticket.stage.is_open()).collect();
+    let n_open = open.len();
+    if n_open >= turn.office.settings.max_open_tickets
+        && let Some(newest) = open.iter().max_by_key(|ticket| ticket.opened_at)
+    {
+        let id = newest.id;
+        let text = question.map_or_else(|| Text::from("（要求人工）"), |(text, _)| text);
+        append(turn, id, &text, false);
+        if let Some(change) = turn.change(id) {
+            let reply = phrases::added_to_newest(&change.ticket, n_open);
+            turn.answer(reply);
+        }
+        turn.memory.state = State::WithStaff(id);
+        return;
+    }
+    let describe = question.is_none();
+    let ticket = new_ticket(turn, question);
+    let ask_contact = ticket.contact.is_none();
+    let reply = phrases::opened(why, ticket.deadline, describe, ask_contact, turn.office.knowledge.office());
+    let mut change = Change::of(&ticket, turn.now);
+    write_history(turn, &mut change);
+    change.write(turn.line(Author::Bot, reply.as_str()));
+    turn.memory.contact_asked = ask_contact.then_some(ticket.id);
+    turn.memory.state = State::WithStaff(ticket.id);
+    turn.memory.receipt_at = Some(turn.now);
+    turn.changes.push(change);
+    turn.answer(reply);
+}
+
+fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Ticket {
+    let knowledge = turn.office.knowledge;
+    let (subject, considered) = match &question {
+        Some((text, considered)) => {
+            (text.split_whitespace().collect::<Vec<_>>().join(" "), considered.clone())
+        }
+        None => (String::from("要求人工咨询"), Vec::new()),
+    };
+    let candidates = question.as_ref().map(|(text, _)| knowledge.explain(text)).unwrap_or_default();
+    let (category, department) = guess(&candidates);
+    Ticket {
+        id: turn.cause.ticket(),
+        number: None,
+        follower: turn.follower,
+        opened_at: turn.now,
+        changed_at: turn.now,
+        subject: shorten(&subject, MAX_SUBJECT_CHARS).into(),
+        category,
+        department,
+        stage: Stage::Waiting,
+        deadline: turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within),
+        contact: turn.memory.contact.clone(),
+        assignee: None,
+        n_lines: 0,
+        considered,
+        answered_at: None,
+        rating: None,
+    }
+}
+
+/// The conversation of the last half hour stands at the top of the ticket, then the message that opened it.
+fn write_history(turn: &Turn<'_>, change: &mut Change) {
+    for exchange in turn.memory.recent.iter().filter(|exchange| turn.now.since(exchange.at) <= CHOICE) {
+        let line = |author, text: &Text| crate::ticket::Line {
+            at: exchange.at,
+            author,
+            text: text.clone(),
+            delivery: None,
+        };
+        change.write(line(Author::Follower, &exchange.asked));
+        if let Some(reply) = &exchange.reply {
+            change.write(line(Author::Bot, reply));
+        }
+    }
+    if let Some((asked, _)) = &turn.asked {
+        change.write(turn.line(Author::Follower, asked.clone()));
+    }
+}
+
+/// More for a ticket that staff have: appended, with a receipt now and then; an answered one is taken up again.
+fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
+    let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
+    if over {
+        turn.memory.state = State::Answering;
+        let asked = turn.office.knowledge.ask(text, turn.now.date());
+        return answer(turn, text, &asked);
+    }
+    turn.memory.state = State::WithStaff(id);
+    append(turn, id, text, true);
+}
+
+fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) {
+    let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
+    let line = turn.line(Author::Follower, text);
+    let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();
+    let Some(change) = turn.change(id) else { return };
+    let receipt = if !change.write(line) {
+        Some(phrases::full(&change.ticket))
+    } else if let Some(contact) = &contact {
+        change.ticket.contact = Some(contact.clone());
+        Some(phrases::contact_noted(&change.ticket))
+    } else {
+        Some(phrases::receipt(&change.ticket))
+    };
+    // What was asked for has come, or there is a new question after the answer: the office owes an answer again.
+    if matches!(change.ticket.stage, Stage::NeedsInfo | Stage::Answered) {
+        (change.ticket.stage, change.ticket.deadline) = (Stage::Working, deadline);
+    }
+    if contact.is_some() {
+        (turn.memory.contact, turn.memory.contact_asked) = (contact.clone(), None);
+    }
+    let lately = turn.memory.receipt_at.is_some_and(|at| turn.now.since(at) < RECEIPT_EVERY);
+    if with_receipt && (!lately || contact.is_some()) {
+        turn.memory.receipt_at = Some(turn.now);
+        turn.reply = receipt.map(Into::into);
+    }
+}
+
+/// Whether a text looks like contact data: a telephone number, or the words of the question that asked for it.
+fn contact_in(text: &str) -> Option<Text> {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let words = ["联系人", "电话", "手机", "单位", "公司", "先生", "女士"];
+    let n_words = words.iter().filter(|word| text.contains(*word)).count();
+    let is_question = text.contains(['?', '？', '吗']);
+    let looks = !is_question && (digits >= 7 || n_words >= 2) && text.chars().count() <= 200;
+    looks.then(|| text.trim().into())
+}
+
+/// How long a rating may be given after an answer.
+pub(super) fn rating_until(turn: &Turn<'_>) -> crate::clock::Timestamp {
+    turn.now.after(RATING)
+}

@@ -1,0 +1,143 @@
+//! The courier: takes messages that are due, sends them, and tells the desk what became of them. At least once: a
+//! message whose sending was cut off by a crash goes again when its lease ends. Knows retries; not what messages say.
+
+use crate::clock::Clock;
+use crate::config::DeliveryConfig;
+use crate::conversation::{Event, Later};
+use crate::desk::Desk;
+use crate::notices::Notices;
+use crate::store::{Delivery, Result};
+use crate::wechat::{Client, OpenId, Outcome, RefusedKind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// So many followers are sent to at once.
+const AT_ONCE: usize = 8;
+/// A round ends after so many batches, whatever is still due.
+const MAX_BATCHES: usize = 64;
+/// How long the courier sleeps when nobody rings.
+const NAP: Duration = Duration::from_secs(1);
+
+/// The courier.
+#[derive(Clone)]
+pub struct Courier {
+    desk: Desk,
+    client: Arc<Client>,
+    config: Arc<DeliveryConfig>,
+    clock: Clock,
+    notices: Notices,
+}
+
+impl Courier {
+    /// A courier between a desk and WeChat.
+    pub fn new(
+        desk: Desk,
+        client: Arc<Client>,
+        config: DeliveryConfig,
+        clock: Clock,
+        notices: Notices,
+    ) -> Self {
+        Self { desk, client, config: Arc::new(config), clock, notices }
+    }
+
+    /// Sends what is due until nothing is; tells how many were taken.
+    pub async fn round(&self) -> Result<usize> {
+        let mut n = 0;
+        for _ in 0..MAX_BATCHES {
+            let due = self.desk.store().take_due(self.clock.now(), self.config.lease, AT_ONCE).await?;
+            if due.is_empty() {
+                break;
+            }
+            n += due.len();
+            let mut sending = JoinSet::new();
+            for delivery in due {
+                let courier = self.clone();
+                sending.spawn(async move { courier.deliver(&delivery).await });
+            }
+            while let Some(sent) = sending.join_next().await {
+                if let Ok(Err(error)) = sent {
+                    return Err(error);
+                }
+            }
+        }
+        match self.client.trouble() {
+            Some(trouble) => {
+                self.notices.put("wechat", format!("微信接口（自{}起）：{}", trouble.since, trouble.sentence))
+            }
+            None => self.notices.clear("wechat"),
+        }
+        Ok(n)
+    }
+
+    /// Works until told to stop; a sending under way is finished.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let bell = self.desk.courier_bell();
+        while !*stop.borrow() {
+            // Asked for before looking: a message promised meanwhile rings, and is not slept through.
+            let rung = bell.notified();
+            if let Err(error) = self.round().await {
+                tracing::error!(%error, "a delivery round failed");
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep(NAP) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<()> {
+        let Some(openid) = self.desk.store().openid(delivery.follower).await? else {
+            return self.give_up(delivery, "用户的资料已删除".into(), Later::Never).await;
+        };
+        match self.client.custom_text(&OpenId::new(openid), &delivery.text, false).await {
+            Outcome::Sent => {
+                let key = format!("sent {} {}", delivery.id.0, delivery.n_tries);
+                self.desk.note(delivery.follower, &key, Event::Delivered(delivery.id)).await
+            }
+            Outcome::Transient { why, after } => self.later(delivery, why, after).await,
+            Outcome::Refused { code, why, kind } => {
+                tracing::info!(code, delivery = delivery.id.0, "WeChat refused a message");
+                let later = match kind {
+                    RefusedKind::WindowClosed | RefusedKind::CountSpent | RefusedKind::Unreachable => {
+                        Later::OnContact
+                    }
+                    RefusedKind::NotAllowed => {
+                        self.notices.put(
+                            "customer-service",
+                            format!("不能主动发送：{why}。答复改在用户下次来信时送达。"),
+                        );
+                        Later::InReply
+                    }
+                    RefusedKind::Invalid => Later::Never,
+                };
+                self.give_up(delivery, why, later).await
+            }
+        }
+    }
+
+    async fn later(&self, delivery: &Delivery, why: String, after: Option<Duration>) -> Result<()> {
+        let Some(wait) = self.config.retry_after.get(usize::from(delivery.n_tries.saturating_sub(1))) else {
+            let why = format!("试了 {} 次没有发出：{why}", delivery.n_tries);
+            return self.give_up(delivery, why, Later::OnContact).await;
+        };
+        let at = self.clock.now().after((*wait).max(after.unwrap_or_default()) + jitter(*wait));
+        self.desk.store().postpone(delivery.id, at, &why).await
+    }
+
+    async fn give_up(&self, delivery: &Delivery, why: String, later: Later) -> Result<()> {
+        let key = format!("refused {} {}", delivery.id.0, delivery.n_tries);
+        let event = Event::Undeliverable { delivery: delivery.id, text: delivery.text.clone(), why, later };
+        self.desk.note(delivery.follower, &key, event).await
+    }
+}
+
+/// Up to a tenth more, so that messages that failed together do not come back together.
+fn jitter(wait: Duration) -> Duration {
+    let mut byte = [0_u8];
+    // Without randomness there is no jitter; nothing depends on it.
+    let _ = getrandom::fill(&mut byte);
+    wait.mul_f64(f64::from(byte[0]) / 2550.0)
+}

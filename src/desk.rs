@@ -1,0 +1,170 @@
+//! The desk: recall → step → commit, again if somebody was faster. The only road from a happening to the store.
+//! Knows the order of things; what is decided is `conversation`'s business, what is kept is `store`'s.
+
+use crate::calendar::Calendar;
+use crate::clock::{Clock, Timestamp};
+use crate::conversation::{self, Cause, Event, Happening, Office, Refusal, Settings, StaffAct, Text};
+use crate::knowledge::Knowledge;
+use crate::store::{Commit, Result, Store, StoreError, Turn};
+use crate::ticket::{FollowerId, TicketId};
+use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What the office knows and when it works; replaced as a whole when a file changes.
+#[derive(Debug)]
+pub struct Handbook {
+    /// The entries.
+    pub knowledge: Knowledge,
+    /// The working hours.
+    pub calendar: Calendar,
+}
+
+/// The desk. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    store: Arc<dyn Store>,
+    handbook: Arc<ArcSwap<Handbook>>,
+    settings: Arc<Settings>,
+    clock: Clock,
+    courier: Arc<Notify>,
+}
+
+/// A turn loses to at most so many others of the same follower before it is given up; WeChat then asks again.
+const MAX_ATTEMPTS: usize = 100;
+
+impl Desk {
+    /// A desk over a store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        handbook: Arc<ArcSwap<Handbook>>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        Self { store, handbook, settings: Arc::new(settings), clock, courier: Arc::new(Notify::new()) }
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// What the office knows now.
+    pub fn handbook(&self) -> Arc<Handbook> {
+        self.handbook.load_full()
+    }
+
+    /// Woken when a message may have become due.
+    pub fn courier_bell(&self) -> Arc<Notify> {
+        self.courier.clone()
+    }
+
+    /// What time it is at the desk.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Something a follower did, at WeChat's door. The reply is safe to send: it is as durable as it must be.
+    pub async fn hear(&self, openid: &str, key: &str, event: Event) -> Result<Option<Text>> {
+        let follower = self.store.follower(openid, FollowerId(random_u128()?)).await?;
+        let happening = Happening { cause: cause(&["wechat", key]), follower, event };
+        self.happen(&happening).await.map(|(reply, _)| reply)
+    }
+
+    /// Something a member of staff did; `key` is their form's, so that a double click counts once.
+    pub async fn act(&self, key: &str, act: StaffAct) -> Result<std::result::Result<(), Refusal>> {
+        let Some(ticket) = self.store.ticket(act.ticket).await? else { return Ok(Err(Refusal::Gone)) };
+        let cause = cause(&["form", key]);
+        let happening = Happening { cause, follower: ticket.follower, event: Event::Staff(act) };
+        Ok(match self.happen(&happening).await?.1 {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        })
+    }
+
+    /// Something the courier found out, or the clock brought; `key` makes it unique among the follower's.
+    pub async fn note(&self, follower: FollowerId, key: &str, event: Event) -> Result<()> {
+        let cause = cause(&["note", &follower.0.to_string(), key]);
+        self.happen(&Happening { cause, follower, event }).await.map(drop)
+    }
+
+    async fn happen(&self, happening: &Happening) -> Result<(Option<Text>, Option<Refusal>)> {
+        for _ in 0..MAX_ATTEMPTS {
+            let memory = self.store.recall(happening.follower).await?;
+            let now = self.clock.now();
+            let step = {
+                let handbook = self.handbook.load();
+                let office = Office {
+                    knowledge: &handbook.knowledge,
+                    calendar: &handbook.calendar,
+                    settings: &self.settings,
+                };
+                conversation::step(&office, now, &memory, happening)
+            };
+            if let Some(refusal) = step.refusal {
+                // A form sent twice was done the first time; its own lines must not count against it.
+                return Ok((None, memory.replied(happening.cause).is_none().then_some(refusal)));
+            }
+            let promises = !step.says.is_empty() || !step.settles.is_empty();
+            let turn = Turn {
+                cause: happening.cause,
+                follower: happening.follower,
+                made_from: memory.version,
+                at: now,
+                step,
+            };
+            match self.store.commit(turn).await? {
+                Commit::Done(reply) => {
+                    if promises {
+                        self.courier.notify_one();
+                    }
+                    return Ok((reply, None));
+                }
+                Commit::Repeated(reply) => return Ok((reply, None)),
+                Commit::Stale => {}
+            }
+        }
+        Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
+    }
+
+    /// Lets everything lapse whose time has come; tells how many followers it concerned.
+    pub async fn lapse(&self) -> Result<usize> {
+        let due = self.store.due_lapses(self.clock.now(), 256).await?;
+        for (follower, at) in &due {
+            self.note(*follower, &format!("lapse {}", at.0), Event::TimePassed).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// A ticket and all its lines, read together with how many there are.
+    pub async fn ticket(
+        &self,
+        id: TicketId,
+    ) -> Result<Option<(crate::ticket::Ticket, Vec<crate::ticket::Line>)>> {
+        let Some(ticket) = self.store.ticket(id).await? else { return Ok(None) };
+        let mut lines = self.store.lines(id).await?;
+        // A line that came in between is left for the next look, so that "seen" and what was shown agree.
+        lines.truncate(ticket.n_lines as usize);
+        Ok(Some((ticket, lines)))
+    }
+}
+
+/// 128 bits of SHA-256 over the parts, each with its length, so that no two lists of parts meet.
+fn cause(parts: &[&str]) -> Cause {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let bytes: [u8; 32] = hash.finalize().into();
+    let mut first = [0; 16];
+    first.copy_from_slice(&bytes[..16]);
+    Cause(u128::from_be_bytes(first))
+}
+
+fn random_u128() -> Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(u128::from_be_bytes(bytes))
+}

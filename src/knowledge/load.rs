@@ -1,0 +1,204 @@
+//! The knowledge folder → [`Knowledge`], with all errors of all files at once. The only part of `knowledge` that reads files.
+
+use super::answer::{MAX_REPLY, OfficeFacts, Validity};
+use super::file::{self, Entry, FileError};
+use super::index::{Index, Synonyms};
+use super::smalltalk::Talks;
+use super::text::normalise;
+use super::{Category, Knowledge, Place, Region, Thresholds};
+use jiff::civil::Date;
+use regex::RegexSet;
+use rustc_hash::FxHashMap;
+use std::path::{Path, PathBuf};
+
+/// More entries than this are refused; the index counts them in 16 bits with room to spare.
+const MAX_ENTRIES: usize = 5_000;
+
+/// What `check` has to say beyond errors.
+#[derive(Debug)]
+pub struct Checked {
+    /// What was loaded.
+    pub knowledge: Knowledge,
+    /// What the office should look at; nothing that stops the service.
+    pub warnings: Vec<String>,
+}
+
+impl Knowledge {
+    /// Reads the whole folder; every error of every file, not only the first.
+    pub fn load(dir: &Path, thresholds: Thresholds) -> Result<Self, Vec<FileError>> {
+        let mut errors = Vec::new();
+        let entries = entries(dir, &mut errors);
+        let talks = Talks::load(&dir.join("smalltalk.toml")).map_err(|list| errors.extend(list)).ok();
+        let office = office(&dir.join("office.toml")).map_err(|error| errors.push(error)).ok();
+        let synonyms = synonyms(&dir.join("synonyms.txt")).map_err(|error| errors.push(error)).ok();
+        check_together(&entries, &mut errors);
+        let (Some(talks), Some(office), Some(synonyms)) = (talks, office, synonyms) else {
+            return Err(errors);
+        };
+        let knowledge =
+            build(entries, talks, office, synonyms, thresholds, dir).map_err(|error| vec![error])?;
+        knowledge.check_lengths(&mut errors);
+        if errors.is_empty() { Ok(knowledge) } else { Err(errors) }
+    }
+
+    /// Reads the folder and looks at it with an editor's eyes on that day.
+    pub fn check(dir: &Path, on: Date) -> Result<Checked, Vec<FileError>> {
+        let knowledge = Self::load(dir, Thresholds::default())?;
+        let mut warnings = Vec::new();
+        for (name, value) in knowledge.office.placeholders() {
+            if value.trim().is_empty() {
+                warnings.push(format!("office.toml：{name} 还没填，含它的句子不会发给用户"));
+            }
+        }
+        if knowledge.office.liaison.is_empty() {
+            warnings.push("office.toml：还没有驻楼联络员（[[liaison]]）".into());
+        }
+        for entry in &knowledge.entries {
+            let name = entry.file.strip_prefix(dir).unwrap_or(&entry.file).display();
+            if entry.recheck.is_some_and(|day| day <= on) {
+                warnings.push(format!(
+                    "{name}：数字已过复核日 {}，请核对后改 recheck",
+                    entry.recheck.unwrap_or(on)
+                ));
+            }
+            if let (Validity::Current, Some(last)) = (entry.validity(on), entry.expires)
+                && on.until(last).is_ok_and(|span| span.get_days() <= 60)
+            {
+                warnings.push(format!("{name}：{last} 到期，请准备更新"));
+            }
+        }
+        Ok(Checked { knowledge, warnings })
+    }
+
+    /// No entry may be too long for one WeChat text, in its longest form.
+    fn check_lengths(&self, errors: &mut Vec<FileError>) {
+        let far = Date::constant(9999, 1, 1);
+        let place = Place { name: "内蒙古自治区".into(), within: Region::Nation };
+        for entry in &self.entries {
+            let days = [Date::constant(1990, 1, 1), entry.reviewed, far];
+            let longest = days
+                .iter()
+                .flat_map(|day| {
+                    [self.answer(entry, *day, None).0.len(), self.answer(entry, *day, Some(&place)).0.len()]
+                })
+                .max()
+                .unwrap_or(0);
+            if longest > MAX_REPLY {
+                let what = format!("整条答复最长 {longest} 字节，超过微信的 {MAX_REPLY} 字节，请删短");
+                errors.push(FileError { file: entry.file.clone(), line: 1, what });
+            }
+        }
+    }
+}
+
+fn build(
+    entries: Vec<Entry>,
+    talks: Talks,
+    office: OfficeFacts,
+    synonyms: Synonyms,
+    thresholds: Thresholds,
+    dir: &Path,
+) -> Result<Knowledge, FileError> {
+    let (mut sources, mut pattern_entry, mut first_phrase, mut n_phrases) =
+        (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (n, entry) in entries.iter().enumerate() {
+        first_phrase.push(n_phrases);
+        n_phrases += entry.questions.len();
+        for pattern in &entry.patterns {
+            sources.push(pattern.as_str());
+            pattern_entry.push(n);
+        }
+    }
+    let patterns = RegexSet::new(&sources).map_err(|error| FileError {
+        file: dir.to_owned(),
+        line: 1,
+        what: format!("所有正则合起来太大：{error}"),
+    })?;
+    let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
+    let index = Index::build(&entries, synonyms);
+    Ok(Knowledge { entries, by_id, first_phrase, index, patterns, pattern_entry, talks, office, thresholds })
+}
+
+fn entries(dir: &Path, errors: &mut Vec<FileError>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for category in Category::ALL {
+        for path in markdown_files(&dir.join(category.folder())) {
+            let read = read_bounded(&path).and_then(|text| file::parse(&path, category, &text));
+            match read {
+                Ok(entry) => entries.push(entry),
+                Err(list) => errors.extend(list),
+            }
+        }
+    }
+    if entries.is_empty() && errors.is_empty() {
+        let what = "这里没有知识条目：应有 policy、labour 等目录和其中的 .md 文件".into();
+        errors.push(FileError { file: dir.to_owned(), line: 1, what });
+    }
+    if entries.len() > MAX_ENTRIES {
+        let what = format!("条目超过 {MAX_ENTRIES} 条");
+        errors.push(FileError { file: dir.to_owned(), line: 1, what });
+        entries.truncate(MAX_ENTRIES);
+    }
+    entries
+}
+
+fn markdown_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map(|list| list.flatten().map(|item| item.path()).collect())
+        .unwrap_or_default();
+    let hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    files.retain(|path| path.extension().is_some_and(|ext| ext == "md") && !hidden(path));
+    files.sort();
+    files
+}
+
+fn read_bounded(path: &Path) -> Result<String, Vec<FileError>> {
+    let error = |what: String| vec![FileError { file: path.to_owned(), line: 1, what }];
+    let size = std::fs::metadata(path).map_err(|e| error(format!("读不了：{e}")))?.len();
+    if size > file::MAX_FILE {
+        return Err(error(format!("文件有 {size} 字节，上限 {} 字节", file::MAX_FILE)));
+    }
+    std::fs::read_to_string(path).map_err(|e| error(format!("读不了（要 UTF-8 文本）：{e}")))
+}
+
+/// Errors that only show when all entries are seen together.
+fn check_together(entries: &[Entry], errors: &mut Vec<FileError>) {
+    let mut phrases: FxHashMap<String, &Entry> = FxHashMap::default();
+    let mut ids: FxHashMap<&str, &Entry> = FxHashMap::default();
+    let mut error = |entry: &Entry, needle: &str, what: String| {
+        let text = std::fs::read_to_string(&entry.file).unwrap_or_default();
+        let line = text.lines().position(|line| line.contains(needle)).map_or(1, |n| n + 1);
+        errors.push(FileError { file: entry.file.clone(), line, what });
+    };
+    for entry in entries {
+        if let Some(other) = ids.insert(entry.id.as_str(), entry) {
+            error(entry, "id", format!("编号与 {} 相同", other.file.display()));
+        }
+        for question in &entry.questions {
+            if let Some(other) = phrases.insert(normalise(question), entry) {
+                error(entry, question, format!("问法“{question}”在 {} 里已经有了", other.id));
+            }
+        }
+    }
+    for entry in entries {
+        if let Some(successor) = entry.superseded_by.as_ref().filter(|id| !ids.contains_key(id.as_str())) {
+            error(entry, "superseded_by", format!("没有编号为“{successor}”的条目"));
+        }
+    }
+}
+
+fn office(path: &Path) -> Result<OfficeFacts, FileError> {
+    let error = |line: usize, what: String| FileError { file: path.to_owned(), line, what };
+    let text = std::fs::read_to_string(path).map_err(|e| error(1, format!("读不了：{e}")))?;
+    toml::from_str(&text).map_err(|e| {
+        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        error(line, format!("格式不对：{}", e.message()))
+    })
+}
+
+fn synonyms(path: &Path) -> Result<Synonyms, FileError> {
+    let error = |line: usize, what: String| FileError { file: path.to_owned(), line, what };
+    let text = std::fs::read_to_string(path).map_err(|e| error(1, format!("读不了：{e}")))?;
+    Synonyms::parse(&text).map_err(|(line, what)| error(line, what))
+}

@@ -1,0 +1,211 @@
+//! What the office knows, and which entry answers a question. Pure once loaded: no clock, no network, no follower.
+
+mod answer;
+mod file;
+mod index;
+mod load;
+mod place;
+mod rank;
+mod smalltalk;
+mod text;
+
+pub use answer::{MAX_REPLY, OfficeFacts, Validity, zh_date};
+pub use file::{Entry, FileError};
+pub use load::Checked;
+pub use place::{Place, Region};
+pub use rank::{Candidate, Reason, Thresholds, Verdict, guess};
+pub use smalltalk::{Talk, TalkKind};
+pub use text::{normalise, shorten};
+
+use index::Index;
+use jiff::civil::Date;
+use regex::RegexSet;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use smalltalk::Talks;
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of an entry; it is the name of its file.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntryId(Arc<str>);
+
+impl EntryId {
+    /// From its text.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a question is about. Each has a folder of entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Category {
+    /// 帮扶政策
+    Policy,
+    /// 复工复产
+    Resumption,
+    /// 劳资纠纷
+    Labour,
+    /// 法律事务
+    Legal,
+    /// 办事服务
+    Service,
+}
+
+impl Category {
+    /// All of them, in the order people read them.
+    pub const ALL: [Self; 5] = [Self::Policy, Self::Resumption, Self::Labour, Self::Legal, Self::Service];
+
+    /// The folder's name.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Resumption => "resumption",
+            Self::Labour => "labour",
+            Self::Legal => "legal",
+            Self::Service => "service",
+        }
+    }
+
+    /// The name people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "帮扶政策",
+            Self::Resumption => "复工复产",
+            Self::Labour => "劳资纠纷",
+            Self::Legal => "法律事务",
+            Self::Service => "办事服务",
+        }
+    }
+}
+
+/// Who in the office answers for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Department {
+    /// The township's trade union.
+    #[serde(rename = "镇总工会")]
+    Union,
+    /// The economic development office.
+    #[serde(rename = "经发办")]
+    Economy,
+    /// The finance office.
+    #[serde(rename = "财政所")]
+    Finance,
+    /// The consultation office itself: what belongs to nobody else.
+    #[serde(rename = "咨询办公室")]
+    Desk,
+}
+
+impl Department {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Union, Self::Economy, Self::Finance, Self::Desk];
+
+    /// The name people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Union => "镇总工会",
+            Self::Economy => "经发办",
+            Self::Finance => "财政所",
+            Self::Desk => "咨询办公室",
+        }
+    }
+
+    /// The department of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|department| department.name() == name)
+    }
+}
+
+/// Everything the office knows, loaded and indexed. Replaced as a whole when a file changes.
+#[derive(Debug)]
+pub struct Knowledge {
+    entries: Vec<Entry>,
+    by_id: FxHashMap<EntryId, usize>,
+    /// Position of each entry's first phrasing among all phrasings.
+    first_phrase: Vec<usize>,
+    index: Index,
+    patterns: RegexSet,
+    pattern_entry: Vec<usize>,
+    talks: Talks,
+    office: OfficeFacts,
+    thresholds: Thresholds,
+}
+
+/// What came of a question.
+#[derive(Debug)]
+pub struct Asked<'k> {
+    /// What to do.
+    pub verdict: Verdict<'k>,
+    /// The entries that come nearest, best first, whatever the verdict.
+    pub candidates: Vec<Candidate<'k>>,
+    /// A place outside the office's reach that the question names.
+    pub place: Option<Place>,
+}
+
+impl Knowledge {
+    /// Which entry answers the question on that day; the candidates are there for every verdict.
+    pub fn ask(&self, question: &str, on: Date) -> Asked<'_> {
+        rank::ask(self, question, on)
+    }
+
+    /// The entries nearest to the question with the share of each signal, best first.
+    pub fn explain(&self, question: &str) -> Vec<Candidate<'_>> {
+        rank::candidates(self, &normalise(question), None)
+    }
+
+    /// The entry of that name.
+    pub fn entry(&self, id: &EntryId) -> Option<&Entry> {
+        self.by_id.get(id).and_then(|n| self.entries.get(*n))
+    }
+
+    /// All entries, by category and name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The answer of an entry as it goes to the follower, and the entry that replaced it, if it is over.
+    pub fn answer<'k>(
+        &'k self,
+        entry: &'k Entry,
+        on: Date,
+        place: Option<&Place>,
+    ) -> (String, Option<&'k Entry>) {
+        let over = !matches!(entry.validity(on), Validity::Current | Validity::NotYet(_));
+        let successor = entry.superseded_by.as_ref().filter(|_| over).and_then(|id| self.entry(id));
+        let place = place.filter(|place| !place.is_under(Region::Shanghai));
+        (entry.render(on, &self.office, successor.map(|entry| entry.title.as_str()), place), successor)
+    }
+
+    /// What the office says of itself.
+    pub fn office(&self) -> &OfficeFacts {
+        &self.office
+    }
+
+    /// How well each phrasing is found by the others: for each, the verdict's candidates with the phrasing itself
+    /// left out. For measuring.
+    pub fn leave_one_out(&self) -> impl Iterator<Item = (&Entry, &str, Vec<Candidate<'_>>)> {
+        self.entries.iter().enumerate().flat_map(move |(n, entry)| {
+            entry.questions.iter().enumerate().map(move |(q, question)| {
+                let without = Some(self.first_phrase[n] + q);
+                (entry, question.as_str(), rank::candidates(self, &normalise(question), without))
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Which region a text names. Knows Chinese place names and how regions contain each other; nothing of policy.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+
+/// Where a rule holds, from wide to narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Region {
+    /// National law and policy.
+    #[serde(rename = "国家")]
+    Nation,
+    /// The municipality.
+    #[serde(rename = "上海市")]
+    Shanghai,
+    /// The district.
+    #[serde(rename = "闵行区")]
+    Minhang,
+    /// The township.
+    #[serde(rename = "莘庄镇")]
+    Xinzhuang,
+}
+
+impl Region {
+    /// The name as it stands in knowledge files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nation => "国家",
+            Self::Shanghai => "上海市",
+            Self::Minhang => "闵行区",
+            Self::Xinzhuang => "莘庄镇",
+        }
+    }
+}
+
+/// A place a question names: the widest region whose rules hold there, and its name as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The name as the text has it.
+    pub name: String,
+    /// Rules of this region and wider ones hold there.
+    pub within: Region,
+}
+
+impl Place {
+    /// Whether a rule of `region` may be told to somebody who asks about this place.
+    pub fn is_under(&self, region: Region) -> bool {
+        region <= self.within
+    }
+}
+
+/// Provinces, prefecture-level cities and the like outside Shanghai. Names that are also everyday words are left out.
+const ELSEWHERE: &str = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东 广西 海南 重庆 \
+四川 贵州 云南 西藏 陕西 甘肃 青海 宁夏 新疆 香港 澳门 台湾 石家庄 唐山 秦皇岛 邯郸 邢台 保定 张家口 承德 沧州 廊坊 衡水 太原 阳泉 \
+长治 晋城 朔州 晋中 运城 忻州 临汾 吕梁 呼和浩特 包头 乌海 赤峰 通辽 鄂尔多斯 呼伦贝尔 沈阳 大连 鞍山 抚顺 本溪 丹东 锦州 营口 阜新 \
+辽阳 盘锦 铁岭 葫芦岛 长春 四平 辽源 通化 白山 松原 白城 延边 哈尔滨 齐齐哈尔 鸡西 鹤岗 双鸭山 大庆 伊春 佳木斯 七台河 牡丹江 黑河 \
+绥化 南京 无锡 徐州 常州 苏州 南通 连云港 淮安 盐城 扬州 镇江 泰州 宿迁 昆山 太仓 常熟 张家港 江阴 杭州 宁波 温州 嘉兴 湖州 绍兴 金华 \
+衢州 舟山 台州 丽水 义乌 合肥 芜湖 蚌埠 淮南 马鞍山 淮北 铜陵 安庆 黄山 滁州 阜阳 宿州 六安 亳州 池州 宣城 福州 厦门 莆田 三明 泉州 \
+漳州 南平 龙岩 宁德 南昌 景德镇 萍乡 九江 新余 鹰潭 赣州 宜春 抚州 上饶 济南 青岛 淄博 枣庄 东营 烟台 潍坊 济宁 泰安 威海 日照 临沂 \
+德州 聊城 滨州 菏泽 郑州 开封 洛阳 平顶山 安阳 鹤壁 新乡 焦作 濮阳 许昌 漯河 三门峡 南阳 商丘 信阳 周口 驻马店 武汉 黄石 十堰 宜昌 \
+襄阳 鄂州 荆门 孝感 荆州 黄冈 咸宁 随州 恩施 长沙 株洲 湘潭 衡阳 邵阳 岳阳 常德 张家界 益阳 郴州 永州 怀化 娄底 广州 韶关 深圳 珠海 \
+汕头 佛山 江门 湛江 茂名 肇庆 惠州 梅州 汕尾 河源 阳江 清远 东莞 中山市 潮州 揭阳 云浮 南宁 柳州 桂林 梧州 北海市 防城港 钦州 贵港 \
+玉林 百色 贺州 河池 来宾市 崇左 海口 三亚 儋州 成都 自贡 攀枝花 泸州 德阳 绵阳 广元 遂宁 内江 乐山 南充 眉山 宜宾 广安 达州 雅安 巴中 \
+资阳 贵阳 六盘水 遵义 安顺 毕节 铜仁 昆明 曲靖 玉溪 保山 昭通 丽江 普洱 临沧 大理 拉萨 西安 铜川 宝鸡 咸阳 渭南 延安 汉中 榆林 安康 \
+商洛 兰州 嘉峪关 金昌 白银市 天水 武威 张掖 平凉 酒泉 庆阳 定西 陇南 西宁 海东 银川 石嘴山 吴忠 固原 中卫 乌鲁木齐 克拉玛依 吐鲁番 \
+哈密 外省 外地公司 老家那边";
+
+/// Other districts of Shanghai; the part before 区 where it is unmistakable.
+const OTHER_DISTRICTS: &str = "浦东 黄浦区 徐汇 长宁区 静安区 普陀区 虹口 杨浦 宝山区 嘉定 金山区 松江 青浦 奉贤 崇明 张江 临港 陆家嘴 \
+漕河泾";
+
+/// Other towns of Minhang.
+const OTHER_TOWNS: &str = "七宝 颛桥 华漕 虹桥镇 梅陇 吴泾 马桥镇 浦江镇 江川路街道 古美 新虹街道 浦锦";
+
+const SHANGHAI: &str = "上海 本市 沪";
+const MINHANG: &str = "闵行";
+const XINZHUANG: &str = "莘庄";
+
+/// A place name followed by one of these is a street or a trade name, not where the question is about.
+const NOT_A_PLACE: [&str; 8] = ["路", "街", "大道", "菜", "面馆", "拉面", "小吃", "银行"];
+
+static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
+    let lists = [
+        (ELSEWHERE, Region::Nation),
+        (OTHER_DISTRICTS, Region::Shanghai),
+        (OTHER_TOWNS, Region::Minhang),
+        (SHANGHAI, Region::Xinzhuang),
+        (MINHANG, Region::Xinzhuang),
+        (XINZHUANG, Region::Xinzhuang),
+    ];
+    let names: Vec<(&str, Region)> = lists
+        .iter()
+        .flat_map(|(list, region)| list.split_whitespace().map(move |name| (name, *region)))
+        .collect();
+    let automaton = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(names.iter().map(|(name, _)| name))
+        .expect("a few hundred short constant names always build");
+    (automaton, names.into_iter().map(|(_, region)| region).collect())
+});
+
+/// The places a text names that lie outside the township's own reach; a question about 上海 or 闵行 in general
+/// counts as one from here. `None` when no foreign place is named.
+pub fn foreign_place(text: &str) -> Option<Place> {
+    let (automaton, regions) = &*NAMES;
+    let mut widest: Option<Place> = None;
+    for found in automaton.find_iter(text) {
+        let within = regions[found.pattern().as_usize()];
+        let after = &text[found.end()..];
+        if within == Region::Xinzhuang || NOT_A_PLACE.iter().any(|suffix| after.starts_with(suffix)) {
+            continue;
+        }
+        if widest.as_ref().is_none_or(|place| within < place.within) {
+            widest = Some(Place { name: text[found.start()..found.end()].to_owned(), within });
+        }
+    }
+    widest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_province_is_under_national_rules_only() {
+        let place = foreign_place("北京的最低工资是多少").unwrap();
+        assert_eq!(place.name, "北京");
+        assert!(place.is_under(Region::Nation));
+        assert!(!place.is_under(Region::Shanghai));
+    }
+
+    #[test]
+    fn another_district_is_under_the_citys_rules_and_another_town_under_the_districts() {
+        let pudong = foreign_place("浦东有房租补贴吗").unwrap();
+        assert!(pudong.is_under(Region::Shanghai) && !pudong.is_under(Region::Minhang));
+        let qibao = foreign_place("七宝的厂房租金补贴").unwrap();
+        assert!(qibao.is_under(Region::Minhang) && !qibao.is_under(Region::Xinzhuang));
+    }
+
+    #[test]
+    fn here_is_no_foreign_place_and_a_street_is_no_city() {
+        assert_eq!(foreign_place("上海闵行莘庄的店"), None);
+        assert_eq!(foreign_place("南京路上的店"), None);
+        assert_eq!(foreign_place("开了家兰州拉面馆"), None);
+    }
+}

@@ -1,0 +1,32 @@
+//! 莘企政策咨询: a chat-bot service behind a WeChat official account. The map, in reading order; each module may use
+//! those above it, never below (`tests/it/architecture.rs` holds this).
+
+pub mod clock;
+
+pub mod calendar;
+
+pub mod knowledge;
+
+pub mod ticket;
+
+pub mod staff;
+
+pub mod conversation;
+
+pub mod store;
+
+pub mod wechat;
+
+pub mod config;
+
+pub mod notices;
+
+pub mod desk;
+
+pub mod library;
+
+pub mod delivery;
+
+pub mod fake_wechat;
+
+pub mod control;

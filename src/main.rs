@@ -1,0 +1,2 @@
+//! The service; not yet put together.
+fn main() {}

@@ -1,0 +1,256 @@
+//! How a turn is remembered: the promises, apart from any database. `commit` alone holds atomicity, idempotency and
+//! concurrency. Shaped for sled now and PostgreSQL later; `tests/it/store_contract.rs` states every promise.
+
+mod sled;
+mod sled_keys;
+mod sled_writer;
+
+pub use self::sled::SledStore;
+
+use crate::clock::Timestamp;
+use crate::conversation::{Cause, Memory, Say, Settlement, Step, Text};
+use crate::knowledge::Department;
+use crate::staff::Staff;
+use crate::ticket::{Change, DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What goes wrong in a store. The caller can do nothing about it: WeChat asks again, people see "稍后再试".
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the database open.
+    #[error("数据目录已被另一个 xinqi 进程占用：{0}")]
+    Locked(String),
+    /// The database was written by a newer version.
+    #[error("数据目录是更新版本的 xinqi 写的（格式 {found}，本程序认识 {known}），请用新版本打开")]
+    TooNew {
+        /// What is there.
+        found: u8,
+        /// What this program writes.
+        known: u8,
+    },
+    /// Reading or writing failed.
+    #[error("读写数据失败：{0}")]
+    Io(String),
+    /// Something stored cannot be read.
+    #[error("数据损坏：{0}")]
+    Corrupt(&'static str),
+}
+
+/// Short for results of this module.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// One happening's outcome, to be committed as a whole.
+#[derive(Debug)]
+pub struct Turn {
+    /// What makes it unique.
+    pub cause: Cause,
+    /// Whom it concerns.
+    pub follower: FollowerId,
+    /// The version of the memory the step was made from.
+    pub made_from: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The step; its memory gets the next version.
+    pub step: Step,
+}
+
+impl Turn {
+    /// It must be on disk before it is acknowledged: it opens or changes a ticket, or promises or settles a message.
+    pub fn is_durable(&self) -> bool {
+        !self.step.changes.is_empty() || !self.step.says.is_empty() || !self.step.settles.is_empty()
+    }
+}
+
+/// What came of a commit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commit {
+    /// Done; the reply with the ticket's number filled in.
+    Done(Option<Text>),
+    /// This cause had been committed; the reply of that time.
+    Repeated(Option<Text>),
+    /// The memory has moved on since `made_from`: recall and step again.
+    Stale,
+}
+
+/// A message on its way to a follower.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// To whom.
+    pub follower: FollowerId,
+    /// For which ticket.
+    pub ticket: TicketId,
+    /// What.
+    pub text: Text,
+    /// Since when it waits.
+    pub promised_at: Timestamp,
+    /// How often it has been tried.
+    pub n_tries: u16,
+    /// What the last try said.
+    pub last_error: Option<String>,
+    /// Where it stands.
+    pub fate: Settlement,
+}
+
+impl Delivery {
+    /// A delivery as a turn promises it.
+    fn promised(say: &Say, follower: FollowerId, at: Timestamp) -> Self {
+        let fate = match say.when {
+            Ok(when) => Settlement::Due(when),
+            Err(why) => Settlement::Parked(why.to_owned()),
+        };
+        Self {
+            id: say.delivery,
+            follower,
+            ticket: say.ticket,
+            text: say.text.clone(),
+            promised_at: at,
+            n_tries: 0,
+            last_error: None,
+            fate,
+        }
+    }
+}
+
+/// Which tickets a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shelf {
+    /// The office or the follower owes something; the most urgent first.
+    #[default]
+    Open,
+    /// Answered, not closed; the latest first.
+    Answered,
+    /// Closed or rated; the latest first.
+    Done,
+}
+
+/// A question for tickets.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Which shelf.
+    pub shelf: Shelf,
+    /// Only this department's.
+    pub department: Option<Department>,
+    /// Goes on after the page that ended with this cursor.
+    pub after: Option<Vec<u8>>,
+    /// At most so many; the store itself caps it at [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// No page is longer than this.
+pub const MAX_PAGE: usize = 100;
+
+/// A page of tickets.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// In the order of the shelf.
+    pub tickets: Vec<Ticket>,
+    /// Where the next page goes on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Somebody's session in the console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whose.
+    pub staff: String,
+    /// Ends without use at this moment.
+    pub ends_at: Timestamp,
+    /// Ends at this moment in any case.
+    pub dies_at: Timestamp,
+}
+
+/// A hash that names a session or a one-time link; the secret itself is never stored.
+pub type TokenHash = [u8; 32];
+
+/// Remembers turns, tickets, deliveries, staff and sessions.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The follower behind an openid; `fresh` becomes its name if it is new.
+    async fn follower(&self, openid: &str, fresh: FollowerId) -> Result<FollowerId>;
+    /// The openid of a follower, unless it was erased.
+    async fn openid(&self, follower: FollowerId) -> Result<Option<String>>;
+    /// What is remembered of a follower; the empty memory for a new one.
+    async fn recall(&self, follower: FollowerId) -> Result<Arc<Memory>>;
+    /// Remembers a turn as a whole, once. Returns when it is as durable as it must be.
+    async fn commit(&self, turn: Turn) -> Result<Commit>;
+
+    /// A ticket by its name.
+    async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>>;
+    /// A ticket by its number.
+    async fn numbered(&self, number: Number) -> Result<Option<Ticket>>;
+    /// All lines of a ticket, oldest first.
+    async fn lines(&self, id: TicketId) -> Result<Vec<Line>>;
+    /// A page of tickets.
+    async fn tickets(&self, query: &Query) -> Result<Page>;
+    /// How many tickets stand on a shelf, counted up to `most`.
+    async fn count(&self, shelf: Shelf, most: usize) -> Result<usize>;
+
+    /// A message by its name.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
+    /// Messages that are due, the first of each follower only, kept from others for `lease`.
+    async fn take_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Delivery>>;
+    /// A try failed for now: again at `at`.
+    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()>;
+    /// Followers whose next lapse is due, with the moment it was due.
+    async fn due_lapses(&self, now: Timestamp, limit: usize) -> Result<Vec<(FollowerId, Timestamp)>>;
+
+    /// A member of staff by name.
+    async fn staff(&self, name: &str) -> Result<Option<Staff>>;
+    /// All staff, by name.
+    async fn all_staff(&self) -> Result<Vec<Staff>>;
+    /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is anybody yet.
+    async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool>;
+    /// A session.
+    async fn session(&self, token: &TokenHash) -> Result<Option<Session>>;
+    /// Begins or prolongs a session.
+    async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
+    /// Ends a session.
+    async fn end_session(&self, token: &TokenHash) -> Result<()>;
+    /// Forgets sessions that have ended.
+    async fn forget_before(&self, now: Timestamp) -> Result<()>;
+
+    /// Whether it can still write.
+    fn is_well(&self) -> bool;
+    /// Everything accepted so far is on disk when this returns.
+    async fn flush(&self) -> Result<()>;
+}
+
+/// Puts the number in the place of the placeholder.
+fn fill(text: &Text, number: Option<Number>) -> Text {
+    match number {
+        Some(number) if text.contains(crate::conversation::NUMBER) => {
+            text.replace(crate::conversation::NUMBER, &number.to_string()).into()
+        }
+        _ => text.clone(),
+    }
+}
+
+/// Puts the number everywhere a step left room for it: ticket, lines, messages, reply, memory.
+fn fill_step(step: &mut Step, number: Number) {
+    let number = Some(number);
+    let new = |change: &&mut Change| change.ticket.number.is_none();
+    for change in step.changes.iter_mut().filter(new) {
+        change.ticket.number = number;
+        for line in &mut change.lines {
+            line.text = fill(&line.text, number);
+        }
+    }
+    for ticket in step.memory.tickets.iter_mut().filter(|ticket| ticket.number.is_none()) {
+        ticket.number = number;
+    }
+    for say in &mut step.says {
+        say.text = fill(&say.text, number);
+    }
+    step.reply = step.reply.as_ref().map(|text| fill(text, number));
+    if let Some(last) = step.memory.recent.back_mut() {
+        last.reply = last.reply.as_ref().map(|text| fill(text, number));
+    }
+    for more in &mut step.memory.more {
+        *more = fill(more, number);
+    }
+}

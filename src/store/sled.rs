@@ -1,0 +1,472 @@
+//! The embedded store: memories at hand in RAM, everything on disk through one writer thread (`sled_writer`). Knows how
+//! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
+
+use super::sled_keys as keys;
+use super::sled_writer::{self, Disk, MAX_DIRTY, Queue, Work, io, lock, read_u64};
+use super::{
+    Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
+    fill_step,
+};
+use crate::clock::Timestamp;
+use crate::conversation::{Memory, Text};
+use crate::staff::Staff;
+use crate::ticket::{DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
+use async_trait::async_trait;
+use jiff::civil::Date;
+use rustc_hash::FxHashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+const N_SHARDS: usize = 64;
+/// Memories kept at hand in each shard.
+const MAX_AT_HAND: usize = 48;
+/// sled's page cache; 32 MiB were enough at 500,000 tickets.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+const FLUSH_EVERY_MS: u64 = 100;
+/// A page of tickets looks at no more than this many.
+const MAX_SCAN: usize = 5_000;
+
+/// The embedded store.
+pub struct SledStore {
+    disk: Arc<Disk>,
+    shared: Arc<Shared>,
+    progress: watch::Receiver<Progress>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+/// How far the writer has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    done: u64,
+    failed: bool,
+    stopped: bool,
+}
+
+/// A follower's memory at hand.
+struct Slot {
+    memory: Arc<Memory>,
+    /// It is newer than the disk, and no turn on its way to the disk carries it.
+    dirty: bool,
+    /// The last durable turn of this follower.
+    pending: u64,
+    /// The lapse noted on disk, or on its way there.
+    lapse: Option<Timestamp>,
+}
+
+/// What handlers and the writer share.
+pub struct Shared {
+    shards: [Mutex<FxHashMap<FollowerId, Slot>>; N_SHARDS],
+    dirty: Mutex<Vec<FollowerId>>,
+    n_dirty_rounds: AtomicU32,
+    serials: Mutex<Vec<(Date, u32)>>,
+    /// What waits for the writer.
+    pub queue: Queue,
+    progress: watch::Sender<Progress>,
+    failed: AtomicBool,
+}
+
+impl Shared {
+    fn shard(&self, follower: FollowerId) -> &Mutex<FxHashMap<FollowerId, Slot>> {
+        &self.shards[(follower.0 % N_SHARDS as u128) as usize]
+    }
+
+    /// Work up to this number is as durable as it must be.
+    pub fn done(&self, seq: u64) {
+        self.progress.send_modify(|progress| progress.done = seq);
+    }
+
+    /// A write failed: nothing is acknowledged any more; the process must be looked at and started anew.
+    pub fn fail(&self, error: &StoreError) {
+        tracing::error!(%error, "the store cannot write; every turn is refused until the service is restarted");
+        self.failed.store(true, Ordering::Release);
+        self.progress.send_modify(|progress| progress.failed = true);
+    }
+
+    /// Everything is written.
+    pub fn stopped(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.progress.send_modify(|progress| progress.stopped = true);
+    }
+
+    /// How many followers are newer here than on disk.
+    pub fn n_dirty(&self) -> usize {
+        lock(&self.dirty).len()
+    }
+
+    /// A busy writer never idles: every few batches it looks after the answers, too.
+    pub fn dirty_for_long(&self) -> bool {
+        self.n_dirty_rounds.fetch_add(1, Ordering::Relaxed) % 16 == 15 && self.n_dirty() > 0
+    }
+
+    /// The followers to be written.
+    pub fn take_dirty(&self) -> Vec<FollowerId> {
+        std::mem::take(&mut *lock(&self.dirty))
+    }
+
+    /// The memory to be written for a follower, and the lapses before and after; later, if a durable turn is on its way.
+    pub fn clean(&self, follower: FollowerId) -> Option<(Arc<Memory>, [Option<Timestamp>; 2])> {
+        let done = self.progress.borrow().done;
+        let mut shard = lock(self.shard(follower));
+        let slot = shard.get_mut(&follower)?;
+        if !slot.dirty {
+            return None;
+        }
+        if slot.pending > done {
+            lock(&self.dirty).push(follower);
+            return None;
+        }
+        slot.dirty = false;
+        let before = std::mem::replace(&mut slot.lapse, slot.memory.wakes_at);
+        Some((slot.memory.clone(), [before, slot.lapse]))
+    }
+}
+
+impl SledStore {
+    /// Opens the store in `dir`, making it if need be.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let fs = |error: std::io::Error| StoreError::Io(format!("{}: {error}", dir.display()));
+        std::fs::create_dir_all(dir).map_err(fs)?;
+        let path = dir.join("store");
+        let config =
+            sled::Config::new().path(&path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
+        let db = config.open().map_err(|error| match error.to_string() {
+            text if text.contains("lock") => StoreError::Locked(dir.display().to_string()),
+            text => StoreError::Io(text),
+        })?;
+        match db.get(keys::FORMAT_KEY).map_err(io)?.map(|value| value.first().copied().unwrap_or(0)) {
+            Some(found) if found > keys::FORMAT => {
+                return Err(StoreError::TooNew { found, known: keys::FORMAT });
+            }
+            Some(_) => {}
+            None => drop(db.insert(keys::FORMAT_KEY, &[keys::FORMAT]).map_err(io)?),
+        }
+        let file = File::open(path.join("db")).map_err(fs)?;
+        let disk = Arc::new(Disk::new(db, file));
+        disk.sync()?;
+        File::open(&path).and_then(|dir| dir.sync_all()).map_err(fs)?;
+        let (progress, receiver) = watch::channel(Progress::default());
+        let shared = Arc::new(Shared {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            dirty: Mutex::default(),
+            n_dirty_rounds: AtomicU32::new(0),
+            serials: Mutex::default(),
+            queue: Queue::default(),
+            progress,
+            failed: AtomicBool::new(false),
+        });
+        let (writer_disk, writer_shared) = (disk.clone(), shared.clone());
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || sled_writer::run(&writer_disk, &writer_shared))
+            .map_err(fs)?;
+        Ok(Self { disk, shared, progress: receiver, writer: Some(writer) })
+    }
+
+    /// Runs a task on the writer's thread and returns what it found.
+    async fn task<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&Disk) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (send, receive) = oneshot::channel();
+        self.check()?;
+        self.shared.queue.push(Work::Task(Box::new(move |disk| drop(send.send(task(disk))))));
+        let mut progress = self.progress.clone();
+        tokio::select! {
+            found = receive => found.map_err(|_| StoreError::Io("写入线程已停".into()))?,
+            _ = progress.wait_for(|progress| progress.failed || progress.stopped) => Err(StoreError::Io("写入线程已停".into())),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_well() {
+            Ok(())
+        } else {
+            Err(StoreError::Io("存储写不进去，需要检查后重启".into()))
+        }
+    }
+
+    async fn durable(&self, seq: u64) -> Result<()> {
+        let mut progress = self.progress.clone();
+        let at =
+            progress.wait_for(|progress| progress.done >= seq || progress.failed || progress.stopped).await;
+        match at {
+            Ok(progress) if progress.done >= seq => Ok(()),
+            _ => Err(StoreError::Io("写入没有完成".into())),
+        }
+    }
+
+    /// A memory from disk, with its tickets.
+    fn load(&self, follower: FollowerId) -> Result<Memory> {
+        let Some(record) = self.disk.get::<keys::Record>(&keys::memory(follower), "memory")? else {
+            return Ok(Memory::default());
+        };
+        let mut memory = record.memory;
+        for id in record.tickets {
+            memory.tickets.extend(self.disk.get::<Ticket>(&keys::ticket(id), "ticket")?);
+        }
+        Ok(memory)
+    }
+
+    /// Does something with the memory at hand, loading it first if need be.
+    fn with_slot<T>(&self, follower: FollowerId, work: impl FnOnce(&mut Slot) -> T) -> Result<T> {
+        let mut shard = lock(self.shared.shard(follower));
+        if !shard.contains_key(&follower) {
+            if shard.len() >= MAX_AT_HAND {
+                let done = self.progress.borrow().done;
+                let mut n = 0;
+                shard.retain(|_, slot| {
+                    n += 1;
+                    slot.dirty || slot.pending > done || n % 2 == 0
+                });
+            }
+            let memory = Arc::new(self.load(follower)?);
+            let lapse = memory.wakes_at;
+            shard.insert(follower, Slot { memory, dirty: false, pending: 0, lapse });
+        }
+        Ok(work(shard.get_mut(&follower).expect("it was just put there")))
+    }
+
+    /// The next number of that day.
+    fn next_number(&self, date: Date) -> Result<Number> {
+        let mut serials = lock(&self.shared.serials);
+        if let Some((_, serial)) = serials.iter_mut().find(|(day, _)| *day == date) {
+            *serial += 1;
+            return Ok(Number::new(date, *serial));
+        }
+        let day = keys::numbers_of_day(Number::new(date, 0));
+        let last = self.disk.db.scan_prefix(day).keys().next_back().transpose().map_err(io)?;
+        let serial = last.map_or(0, |key| keys::serial_of(&key)) + 1;
+        if serials.len() >= 8 {
+            serials.remove(0);
+        }
+        serials.push((date, serial));
+        Ok(Number::new(date, serial))
+    }
+
+    /// Takes a turn in, in RAM; tells what to acknowledge and which work must be done before.
+    fn accept(&self, mut turn: Turn) -> Result<(Commit, u64)> {
+        self.with_slot(turn.follower, |slot| {
+            if let Some(reply) = slot.memory.replied(turn.cause) {
+                return Ok((Commit::Repeated(reply), slot.pending));
+            }
+            if slot.memory.version != turn.made_from {
+                return Ok((Commit::Stale, 0));
+            }
+            if turn.step.changes.iter().any(|change| change.ticket.number.is_none()) {
+                let number = self.next_number(turn.at.date())?;
+                fill_step(&mut turn.step, number);
+            }
+            turn.step.memory.version = turn.made_from + 1;
+            let reply: Option<Text> = turn.step.reply.clone();
+            if turn.is_durable() {
+                slot.memory = Arc::new(turn.step.memory.clone());
+                let before = std::mem::replace(&mut slot.lapse, slot.memory.wakes_at);
+                slot.dirty = false;
+                slot.pending = self.shared.queue.push(Work::Turn(Box::new(turn), [before, slot.lapse]));
+                return Ok((Commit::Done(reply), slot.pending));
+            }
+            slot.memory = Arc::new(turn.step.memory);
+            if !slot.dirty {
+                slot.dirty = true;
+                let mut dirty = lock(&self.shared.dirty);
+                dirty.push(turn.follower);
+                if dirty.len() == MAX_DIRTY {
+                    // An empty task wakes the writer, which then sees how many there are.
+                    self.shared.queue.push(Work::Task(Box::new(|_| {})));
+                }
+            }
+            Ok((Commit::Done(reply), 0))
+        })?
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.shared.queue.push(Work::Stop);
+        // The directory can be opened anew once the writer has let go of it. A writer that panicked has said so.
+        let _ = self.writer.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn follower(&self, openid: &str, fresh: FollowerId) -> Result<FollowerId> {
+        let key = keys::by_openid(openid);
+        let read = |bytes: sled::IVec| bytes.as_ref().try_into().map(u128::from_be_bytes).map(FollowerId);
+        let found = self.disk.db.get(&key).map_err(io)?;
+        if let Some(found) = found {
+            return read(found).map_err(|_| StoreError::Corrupt("openid"));
+        }
+        let openid = openid.to_owned();
+        self.task(move |disk| {
+            if let Some(found) = disk.db.get(&key).map_err(io)? {
+                return read(found).map_err(|_| StoreError::Corrupt("openid"));
+            }
+            let mut batch = sled::Batch::default();
+            batch.insert(key, &fresh.0.to_be_bytes());
+            batch.insert(keys::openid(fresh), openid.as_bytes());
+            disk.db.apply_batch(batch).map_err(io)?;
+            Ok(fresh)
+        })
+        .await
+    }
+
+    async fn openid(&self, follower: FollowerId) -> Result<Option<String>> {
+        let found = self.disk.db.get(keys::openid(follower)).map_err(io)?;
+        Ok(found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()))
+    }
+
+    async fn recall(&self, follower: FollowerId) -> Result<Arc<Memory>> {
+        self.with_slot(follower, |slot| slot.memory.clone())
+    }
+
+    async fn commit(&self, turn: Turn) -> Result<Commit> {
+        self.check()?;
+        let (commit, wait_for) = self.accept(turn)?;
+        if wait_for > 0 {
+            self.durable(wait_for).await?;
+        }
+        Ok(commit)
+    }
+
+    async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>> {
+        self.disk.get(&keys::ticket(id), "ticket")
+    }
+
+    async fn numbered(&self, number: Number) -> Result<Option<Ticket>> {
+        let found = self.disk.db.get(keys::number(number)).map_err(io)?;
+        let Some(id) = found.and_then(|bytes| read_u64(&bytes)) else { return Ok(None) };
+        self.ticket(TicketId(id)).await
+    }
+
+    async fn lines(&self, id: TicketId) -> Result<Vec<Line>> {
+        let items = self.disk.db.scan_prefix(keys::lines(id)).values();
+        items.map(|value| keys::decode(&value.map_err(io)?, "line")).collect()
+    }
+
+    async fn tickets(&self, query: &Query) -> Result<Page> {
+        let prefix = keys::shelf(query.shelf);
+        let limit = query.limit.clamp(1, MAX_PAGE);
+        let mut page = Page::default();
+        let start = match &query.after {
+            Some(after) if after.starts_with(&prefix) => [after.as_slice(), &[0]].concat(),
+            _ => prefix.clone(),
+        };
+        let mut last = None;
+        for (n, item) in self.disk.db.range(start..).keys().enumerate() {
+            let key = item.map_err(io)?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            if page.tickets.len() >= limit || n >= MAX_SCAN {
+                page.next = last;
+                break;
+            }
+            let id = key.get(key.len() - 8..).and_then(read_u64).ok_or(StoreError::Corrupt("shelf"))?;
+            last = Some(key.to_vec());
+            let ticket: Option<Ticket> = self.disk.get(&keys::ticket(TicketId(id)), "ticket")?;
+            page.tickets.extend(
+                ticket.filter(|ticket| query.department.is_none_or(|only| only == ticket.department)),
+            );
+        }
+        Ok(page)
+    }
+
+    async fn count(&self, shelf: Shelf, most: usize) -> Result<usize> {
+        Ok(self.disk.db.scan_prefix(keys::shelf(shelf)).keys().take(most).count())
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        Ok(self.disk.stored(id)?.map(|stored| stored.delivery))
+    }
+
+    async fn take_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Delivery>> {
+        // Nothing due is the usual case; it is seen without troubling the writer.
+        if self.disk.db.range(vec![b'e']..keys::due_until(now)).next().is_none() {
+            return Ok(Vec::new());
+        }
+        self.task(move |disk| disk.take_due(now, lease, limit)).await
+    }
+
+    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()> {
+        let why = why.to_owned();
+        self.task(move |disk| disk.postpone(id, at, &why)).await
+    }
+
+    async fn due_lapses(&self, now: Timestamp, limit: usize) -> Result<Vec<(FollowerId, Timestamp)>> {
+        let items = self.disk.db.range(vec![b'w']..keys::lapses_until(now)).keys().take(limit);
+        items.map(|key| keys::read_lapse(&key.map_err(io)?).ok_or(StoreError::Corrupt("lapse"))).collect()
+    }
+
+    async fn staff(&self, name: &str) -> Result<Option<Staff>> {
+        self.disk.get(&keys::staff(name), "staff")
+    }
+
+    async fn all_staff(&self) -> Result<Vec<Staff>> {
+        let items = self.disk.db.scan_prefix(b"s").values().take(MAX_SCAN);
+        items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
+    }
+
+    async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool> {
+        let staff = staff.clone();
+        self.task(move |disk| {
+            if only_first && disk.db.scan_prefix(b"s").next().is_some() {
+                return Ok(false);
+            }
+            disk.db.insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
+            disk.sync()?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn session(&self, token: &TokenHash) -> Result<Option<Session>> {
+        self.disk.get(&keys::session(token), "session")
+    }
+
+    async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
+        let (key, value) = (keys::session(token), keys::encode(session)?);
+        self.task(move |disk| disk.db.insert(key, value).map(drop).map_err(io)).await
+    }
+
+    async fn end_session(&self, token: &TokenHash) -> Result<()> {
+        let key = keys::session(token);
+        self.task(move |disk| {
+            disk.db.remove(key).map_err(io)?;
+            disk.sync()
+        })
+        .await
+    }
+
+    async fn forget_before(&self, now: Timestamp) -> Result<()> {
+        self.task(move |disk| {
+            for item in disk.db.scan_prefix(b"k").take(MAX_SCAN) {
+                let (key, value) = item.map_err(io)?;
+                let over =
+                    keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
+                if over {
+                    disk.db.remove(key).map_err(io)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn is_well(&self) -> bool {
+        !self.shared.failed.load(Ordering::Acquire)
+    }
+
+    async fn flush(&self) -> Result<()> {
+        let shared = self.shared.clone();
+        self.task(move |disk| {
+            sled_writer::write_dirty(disk, &shared)?;
+            disk.sync()
+        })
+        .await
+    }
+}

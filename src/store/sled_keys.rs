@@ -1,0 +1,187 @@
+//! Keys and values in sled: one tree, a prefix byte a kind, big-endian numbers so that order in the tree is order in
+//! meaning. Knows bytes; not when anything is written.
+
+use super::{Result, Shelf, StoreError};
+use crate::clock::Timestamp;
+use crate::conversation::Memory;
+use crate::ticket::{DeliveryId, FollowerId, Number, Stage, Ticket, TicketId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The format this program writes. Raise it when a stored shape changes.
+pub const FORMAT: u8 = 1;
+/// Holds [`FORMAT`].
+pub const FORMAT_KEY: &[u8] = b"v";
+/// No value is larger: sled would put it in a file of its own.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+/// A follower's record: the memory, and the names of the tickets at hand.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    /// Own tickets, in the memory's order.
+    pub tickets: Vec<TicketId>,
+    /// The rest.
+    pub memory: Memory,
+}
+
+fn key(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(40);
+    key.push(prefix);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// Signed moments in unsigned order.
+fn ordered(at: Timestamp) -> [u8; 8] {
+    (at.0.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+/// A follower's memory.
+pub fn memory(follower: FollowerId) -> Vec<u8> {
+    key(b'm', &[&follower.0.to_be_bytes()])
+}
+
+/// openid → follower.
+pub fn by_openid(openid: &str) -> Vec<u8> {
+    key(b'o', &[openid.as_bytes()])
+}
+
+/// follower → openid; the one record that says who somebody is.
+pub fn openid(follower: FollowerId) -> Vec<u8> {
+    key(b'p', &[&follower.0.to_be_bytes()])
+}
+
+/// A ticket.
+pub fn ticket(id: TicketId) -> Vec<u8> {
+    key(b't', &[&id.0.to_be_bytes()])
+}
+
+/// A line of a ticket.
+pub fn line(id: TicketId, n: u32) -> Vec<u8> {
+    key(b'l', &[&id.0.to_be_bytes(), &n.to_be_bytes()])
+}
+
+/// All lines of a ticket.
+pub fn lines(id: TicketId) -> Vec<u8> {
+    key(b'l', &[&id.0.to_be_bytes()])
+}
+
+/// Number → ticket.
+pub fn number(number: Number) -> Vec<u8> {
+    let (year, day) = (number.year.cast_unsigned(), number.day);
+    key(b'n', &[&year.to_be_bytes(), &day.to_be_bytes(), &number.serial.to_be_bytes()])
+}
+
+/// All numbers of the day of this number.
+pub fn numbers_of_day(number: Number) -> Vec<u8> {
+    key(b'n', &[&number.year.cast_unsigned().to_be_bytes(), &number.day.to_be_bytes()])
+}
+
+/// The count in a number's key.
+pub fn serial_of(key: &[u8]) -> u32 {
+    key.get(5..9).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+fn shelf_byte(shelf: Shelf) -> u8 {
+    match shelf {
+        Shelf::Open => 0,
+        Shelf::Answered => 1,
+        Shelf::Done => 2,
+    }
+}
+
+/// All tickets of a shelf, in its order.
+pub fn shelf(shelf: Shelf) -> Vec<u8> {
+    key(b'u', &[&[shelf_byte(shelf)]])
+}
+
+/// A ticket's place on its shelf: open ones by deadline, the others by the last change, latest first.
+pub fn place(ticket: &Ticket) -> Vec<u8> {
+    let (shelf, order) = match ticket.stage {
+        Stage::Answered => (Shelf::Answered, ordered(Timestamp(-ticket.changed_at.0))),
+        stage if stage.is_over() => (Shelf::Done, ordered(Timestamp(-ticket.changed_at.0))),
+        _ => (Shelf::Open, ordered(ticket.deadline.at)),
+    };
+    key(b'u', &[&[shelf_byte(shelf)], &order, &ticket.id.0.to_be_bytes()])
+}
+
+/// A message.
+pub fn delivery(id: DeliveryId) -> Vec<u8> {
+    key(b'd', &[&id.0.to_be_bytes()])
+}
+
+/// A follower's undelivered messages, in order.
+pub fn queue(follower: FollowerId) -> Vec<u8> {
+    key(b'q', &[&follower.0.to_be_bytes()])
+}
+
+/// One of them.
+pub fn queued(follower: FollowerId, seq: u64) -> Vec<u8> {
+    key(b'q', &[&follower.0.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// When a message is due.
+pub fn due(at: Timestamp, seq: u64) -> Vec<u8> {
+    key(b'e', &[&ordered(at), &seq.to_be_bytes()])
+}
+
+/// After all that is due by this moment.
+pub fn due_until(at: Timestamp) -> Vec<u8> {
+    key(b'e', &[&ordered(Timestamp(at.0.saturating_add(1)))])
+}
+
+/// When a follower's next lapse is due.
+pub fn lapse(at: Timestamp, follower: FollowerId) -> Vec<u8> {
+    key(b'w', &[&ordered(at), &follower.0.to_be_bytes()])
+}
+
+/// After all lapses due by this moment.
+pub fn lapses_until(at: Timestamp) -> Vec<u8> {
+    key(b'w', &[&ordered(Timestamp(at.0.saturating_add(1)))])
+}
+
+/// Moment and follower of a lapse's key.
+pub fn read_lapse(key: &[u8]) -> Option<(FollowerId, Timestamp)> {
+    let at = u64::from_be_bytes(key.get(1..9)?.try_into().ok()?) ^ 1 << 63;
+    let follower = u128::from_be_bytes(key.get(9..25)?.try_into().ok()?);
+    Some((FollowerId(follower), Timestamp(at.cast_signed())))
+}
+
+/// A member of staff.
+pub fn staff(name: &str) -> Vec<u8> {
+    key(b's', &[name.as_bytes()])
+}
+
+/// A session.
+pub fn session(hash: &[u8; 32]) -> Vec<u8> {
+    key(b'k', &[hash])
+}
+
+/// The stored form of a value.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let bytes = postcard::to_stdvec(value).map_err(|error| StoreError::Io(error.to_string()))?;
+    if bytes.len() > MAX_VALUE {
+        return Err(StoreError::Io(format!("一个值有 {} 字节，上限 {MAX_VALUE}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// A value from its stored form.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|_| StoreError::Corrupt(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_of_keys_is_order_of_time_also_before_1970() {
+        let moments = [-5_000, -1, 0, 1, 5_000].map(Timestamp);
+        let keys = moments.map(|at| due(at, 0));
+        assert!(keys.is_sorted());
+        let follower = FollowerId(7);
+        assert_eq!(read_lapse(&lapse(Timestamp(-5), follower)), Some((follower, Timestamp(-5))));
+    }
+}

@@ -1,0 +1,321 @@
+//! The one thread that writes to sled: up to 64 turns in a batch, then flush and fsync, then they are acknowledged;
+//! turns that only answered are written every 80 ms, the latest memory of each follower once. Knows durability; the
+//! meaning of a turn was settled before it came here.
+
+use super::sled::Shared;
+use super::sled_keys as keys;
+use super::{Delivery, Result, StoreError, Turn};
+use crate::clock::Timestamp;
+use crate::conversation::{Memory, Settlement};
+use crate::ticket::{DeliveryId, FollowerId, TicketId};
+use serde::{Deserialize, Serialize};
+use sled::Batch;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// Turns in one batch, of as many followers.
+const MAX_BATCH: usize = 64;
+/// How long an answer may stay unwritten; sled's own flush comes on top (100 ms).
+const IDLE: Duration = Duration::from_millis(80);
+/// So many unwritten followers are written at once.
+pub const MAX_DIRTY: usize = 1_024;
+
+/// A task run on the writer's thread, between batches.
+pub type Task = Box<dyn FnOnce(&Disk) + Send>;
+
+/// What the writer is asked to do, in order.
+pub enum Work {
+    /// A turn whose number is filled in; the lapse noted before it and after it.
+    Turn(Box<Turn>, [Option<Timestamp>; 2]),
+    /// Anything else.
+    Task(Task),
+    /// Write everything and end.
+    Stop,
+}
+
+/// What waits for the writer. Every piece of work has a sequence number; they are done in order.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<(VecDeque<(u64, Work)>, u64)>,
+    wake: Condvar,
+}
+
+impl Queue {
+    /// Adds work and tells its number, from 1.
+    pub fn push(&self, work: Work) -> u64 {
+        let mut inner = lock(&self.inner);
+        inner.1 += 1;
+        let seq = inner.1;
+        inner.0.push_back((seq, work));
+        self.wake.notify_one();
+        seq
+    }
+
+    /// Waits for work up to [`IDLE`]; takes turns of different followers, or one other piece.
+    fn take(&self) -> Vec<(u64, Work)> {
+        let mut inner = lock(&self.inner);
+        if inner.0.is_empty() {
+            inner = match self.wake.wait_timeout(inner, IDLE) {
+                Ok((inner, _)) => inner,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        let mut taken: Vec<(u64, Work)> = Vec::new();
+        while let Some((_, work)) = inner.0.front() {
+            let fits = match work {
+                Work::Turn(turn, _) => {
+                    taken.len() < MAX_BATCH
+                        && taken.iter().all(
+                            |(_, other)| matches!(other, Work::Turn(t, _) if t.follower != turn.follower),
+                        )
+                }
+                Work::Task(_) | Work::Stop => taken.is_empty(),
+            };
+            if !fits {
+                break;
+            }
+            let single = !matches!(work, Work::Turn(..));
+            taken.extend(inner.0.pop_front());
+            if single {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+/// A lock survives a panicking holder: what it guards is only replaced whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The database as the writer sees it.
+pub struct Disk {
+    /// The database; its default tree holds everything.
+    pub db: sled::Db,
+    /// A handle of our own to fsync it by: on Linux sled's flush ends in sync_file_range, which a power cut undoes.
+    file: File,
+}
+
+/// A message and where it stands in the queues.
+#[derive(Serialize, Deserialize)]
+pub struct StoredDelivery {
+    seq: u64,
+    due: Option<Timestamp>,
+    /// The message.
+    pub delivery: Delivery,
+}
+
+impl Disk {
+    /// Around an open database and its file.
+    pub fn new(db: sled::Db, file: File) -> Self {
+        Self { db, file }
+    }
+
+    /// What was written so far survives a power cut when this returns.
+    pub fn sync(&self) -> Result<()> {
+        self.db.flush().map_err(io)?;
+        self.file.sync_data().map_err(|error| StoreError::Io(error.to_string()))
+    }
+
+    /// A value, if it is there.
+    pub fn get<T: serde::de::DeserializeOwned>(&self, key: &[u8], what: &'static str) -> Result<Option<T>> {
+        self.db.get(key).map_err(io)?.map(|bytes| keys::decode(&bytes, what)).transpose()
+    }
+
+    fn add_turn(&self, batch: &mut Batch, turn: &Turn, lapses: [Option<Timestamp>; 2]) -> Result<()> {
+        add_memory(batch, turn.follower, &turn.step.memory, lapses)?;
+        for change in &turn.step.changes {
+            let ticket = &change.ticket;
+            if let Some(before) = self.get::<crate::ticket::Ticket>(&keys::ticket(ticket.id), "ticket")? {
+                batch.remove(keys::place(&before));
+            } else if let Some(number) = ticket.number {
+                batch.insert(keys::number(number), &ticket.id.0.to_be_bytes());
+            }
+            batch.insert(keys::ticket(ticket.id), keys::encode(ticket)?);
+            batch.insert(keys::place(ticket), &[]);
+            let first = ticket.n_lines - change.lines.len() as u32;
+            for (n, line) in change.lines.iter().enumerate() {
+                batch.insert(keys::line(ticket.id, first + n as u32), keys::encode(line)?);
+            }
+        }
+        for say in &turn.step.says {
+            let seq = self.db.generate_id().map_err(io)?;
+            let delivery = Delivery::promised(say, turn.follower, turn.at);
+            self.put_delivery(batch, StoredDelivery { seq, due: None, delivery })?;
+        }
+        for (id, fate) in &turn.step.settles {
+            // A message promised in this very turn is not settled by it; one that is gone needs no settling.
+            if let Some(mut stored) = self.stored(*id)? {
+                stored.delivery.fate = fate.clone();
+                self.put_delivery(batch, stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message and its place in the queues.
+    pub fn stored(&self, id: DeliveryId) -> Result<Option<StoredDelivery>> {
+        self.get(&keys::delivery(id), "delivery")
+    }
+
+    /// Writes a message and puts it in or takes it out of the queues, as its fate says.
+    fn put_delivery(&self, batch: &mut Batch, mut stored: StoredDelivery) -> Result<()> {
+        if let Some(due) = stored.due.take() {
+            batch.remove(keys::due(due, stored.seq));
+        }
+        let (id, follower) = (stored.delivery.id, stored.delivery.follower);
+        if let Settlement::Due(at) = stored.delivery.fate {
+            stored.due = Some(at);
+            batch.insert(keys::due(at, stored.seq), &id.0.to_be_bytes());
+            batch.insert(keys::queued(follower, stored.seq), &id.0.to_be_bytes());
+        } else {
+            batch.remove(keys::queued(follower, stored.seq));
+        }
+        batch.insert(keys::delivery(id), keys::encode(&stored)?);
+        Ok(())
+    }
+
+    /// Messages due by `now` that are the first of their follower's queue, leased.
+    pub fn take_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Delivery>> {
+        let mut taken = Vec::new();
+        let mut batch = Batch::default();
+        // Behind one blocked head at most a day's answers can stand; the bound keeps a pathological queue from stalling.
+        for item in self.db.range(vec![b'e']..keys::due_until(now)).take(limit.saturating_mul(64)) {
+            if taken.len() >= limit {
+                break;
+            }
+            let (_, id) = item.map_err(io)?;
+            let Some(mut stored) =
+                read_u64(&id).map(DeliveryId).map(|id| self.stored(id)).transpose()?.flatten()
+            else {
+                continue;
+            };
+            let follower = stored.delivery.follower;
+            let head = self.db.scan_prefix(keys::queue(follower)).keys().next().transpose().map_err(io)?;
+            if head.is_none_or(|head| head != keys::queued(follower, stored.seq)) {
+                continue;
+            }
+            stored.delivery.n_tries = stored.delivery.n_tries.saturating_add(1);
+            stored.delivery.fate = Settlement::Due(now.after(lease));
+            taken.push(stored.delivery.clone());
+            self.put_delivery(&mut batch, stored)?;
+        }
+        self.db.apply_batch(batch).map_err(io)?;
+        Ok(taken)
+    }
+
+    /// A try failed for now.
+    pub fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()> {
+        let Some(mut stored) = self.stored(id)? else { return Ok(()) };
+        if !matches!(stored.delivery.fate, Settlement::Due(_)) {
+            return Ok(());
+        }
+        stored.delivery.fate = Settlement::Due(at);
+        stored.delivery.last_error = Some(why.to_owned());
+        let mut batch = Batch::default();
+        self.put_delivery(&mut batch, stored)?;
+        self.db.apply_batch(batch).map_err(io)
+    }
+}
+
+fn add_memory(
+    batch: &mut Batch,
+    follower: FollowerId,
+    memory: &Memory,
+    [before, after]: [Option<Timestamp>; 2],
+) -> Result<()> {
+    let tickets: Vec<TicketId> = memory.tickets.iter().map(|ticket| ticket.id).collect();
+    batch.insert(keys::memory(follower), keys::encode(&RecordRef { tickets, memory })?);
+    if before != after {
+        if let Some(at) = before {
+            batch.remove(keys::lapse(at, follower));
+        }
+        if let Some(at) = after {
+            batch.insert(keys::lapse(at, follower), &[]);
+        }
+    }
+    Ok(())
+}
+
+/// [`keys::Record`] without taking the memory.
+#[derive(Serialize)]
+struct RecordRef<'m> {
+    tickets: Vec<TicketId>,
+    memory: &'m Memory,
+}
+
+/// A number from its stored form.
+pub fn read_u64(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// sled's errors as ours.
+pub fn io(error: sled::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
+
+/// The writer's life: until it is told to stop, or a write fails.
+pub fn run(disk: &Disk, shared: &Arc<Shared>) {
+    loop {
+        let works = shared.queue.take();
+        let Some(last) = works.last().map(|(seq, _)| *seq) else {
+            if let Err(error) = write_dirty(disk, shared) {
+                return shared.fail(&error);
+            }
+            continue;
+        };
+        let mut stop = false;
+        let mut batch = Batch::default();
+        let mut n_turns = 0;
+        for (_, work) in works {
+            match work {
+                Work::Turn(turn, lapses) => {
+                    n_turns += 1;
+                    if let Err(error) = disk.add_turn(&mut batch, &turn, lapses) {
+                        return shared.fail(&error);
+                    }
+                }
+                Work::Task(task) => task(disk),
+                Work::Stop => stop = true,
+            }
+        }
+        if n_turns > 0 {
+            let written = disk.db.apply_batch(batch).map_err(io).and_then(|()| disk.sync());
+            if let Err(error) = written {
+                return shared.fail(&error);
+            }
+        }
+        shared.done(last);
+        if stop || shared.n_dirty() > MAX_DIRTY {
+            let written = write_dirty(disk, shared).and_then(|()| if stop { disk.sync() } else { Ok(()) });
+            if let Err(error) = written {
+                return shared.fail(&error);
+            }
+        }
+        if stop {
+            return shared.stopped();
+        }
+        if shared.dirty_for_long() && write_dirty(disk, shared).is_err() {
+            return shared.fail(&StoreError::Io("写不进去".into()));
+        }
+    }
+}
+
+/// Writes the latest memory of every follower whose turns only answered. Not flushed: sled does so within 100 ms.
+pub fn write_dirty(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+    let mut batch = Batch::default();
+    let mut n = 0;
+    for follower in shared.take_dirty() {
+        if let Some((memory, lapses)) = shared.clean(follower) {
+            add_memory(&mut batch, follower, &memory, lapses)?;
+            n += 1;
+        }
+    }
+    if n > 0 {
+        disk.db.apply_batch(batch).map_err(io)?;
+    }
+    Ok(())
+}

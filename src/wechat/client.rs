@@ -1,0 +1,94 @@
+//! Messages to followers outside a response: the customer-service call of PROTOCOL.md §7, with the token handled and
+//! every answer sorted by what to do. Knows nothing of windows, retries over time or who the follower is.
+
+use super::OpenId;
+use super::outcome::{self, Outcome, Trouble, Verdict};
+use super::token::{Failure, Tokens};
+use super::wire::{ClientError, Wire};
+use crate::clock::Clock;
+use crate::config::Secret;
+use serde::Serialize;
+
+const SEND: &str = "/cgi-bin/message/custom/send";
+
+/// One account's way to api.weixin.qq.com. Share it: it keeps the token and the connections.
+pub struct Client {
+    wire: Wire,
+    tokens: Tokens,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    touser: &'a str,
+    msgtype: &'static str,
+    text: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aimsgcontext: Option<AiContext>,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    content: &'a str,
+}
+
+#[derive(Serialize)]
+struct AiContext {
+    is_ai_msg: u8,
+}
+
+impl Client {
+    /// A client for one account; nothing is called yet. `api_base` is `https://api.weixin.qq.com`, or `http://` on
+    /// loopback for the sandbox.
+    pub fn new(api_base: &str, app_id: &str, secret: Secret, clock: Clock) -> Result<Self, ClientError> {
+        Ok(Self { wire: Wire::new(api_base)?, tokens: Tokens::new(app_id.to_owned(), secret, clock) })
+    }
+
+    /// Sends a text of at most [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES). `from_bot` has WeChat print under it that it
+    /// was made by AI. Makes at most three attempts and two token calls, all of them because of a disowned token.
+    pub async fn custom_text(&self, to: &OpenId, text: &str, from_bot: bool) -> Outcome {
+        let message = Message {
+            touser: to.as_str(),
+            msgtype: "text",
+            text: Text { content: text },
+            aimsgcontext: from_bot.then_some(AiContext { is_ai_msg: 1 }),
+        };
+        self.send(&message).await.unwrap_or_else(|Failure { why, after }| Outcome::Transient { why, after })
+    }
+
+    /// Fetches a token if there is none, to see whether the account's settings are right. The error says what to do.
+    pub async fn check(&self) -> Result<(), String> {
+        self.tokens.current(&self.wire).await.map(|_| ()).map_err(|failure| failure.why)
+    }
+
+    /// What only an operator can mend, as long as it lasts.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.tokens.trouble()
+    }
+
+    async fn send(&self, message: &Message<'_>) -> Result<Outcome, Failure> {
+        let mut token = self.tokens.current(&self.wire).await?;
+        for force in [Some(false), Some(true), None] {
+            let answer = self.wire.post(SEND, Some(&token), message).await;
+            let answer = answer.map_err(|why| Failure { why, after: None })?;
+            match outcome::judge(answer.errcode, &answer.errmsg) {
+                Verdict::Done(outcome) => {
+                    if !matches!(outcome, Outcome::Transient { .. }) {
+                        self.tokens.all_well();
+                    }
+                    return Ok(outcome);
+                }
+                Verdict::Halt { sentence, after } => return Err(self.tokens.halt(sentence, after)),
+                Verdict::Token => {}
+            }
+            let Some(force) = force else { break };
+            token = self.tokens.instead_of(&self.wire, &token, force).await.inspect_err(|failure| {
+                if force {
+                    self.tokens.complain(&failure.why);
+                }
+            })?;
+        }
+        let why = "微信连续不认新取得的 access_token，请核对 AppID 是否属于此公众号".to_owned();
+        self.tokens.complain(&why);
+        Err(Failure { why, after: None })
+    }
+}

@@ -1,0 +1,221 @@
+//! What WeChat's error codes mean for a message that was to be sent (PROTOCOL.md §6, §7, §13): by what the caller should
+//! do, and in a sentence for the operator. Pure; knows no HTTP and keeps nothing.
+
+use crate::clock::Timestamp;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// After a day's quota is used up: long enough to stop, short enough to notice that an operator had it cleared.
+const AFTER_DAY_QUOTA: Duration = Duration::from_secs(30 * 60);
+const AFTER_MINUTE_QUOTA: Duration = Duration::from_secs(60);
+/// How long nothing is called after an error that only an operator can mend.
+pub(super) const AFTER_CREDENTIALS: Duration = Duration::from_secs(120);
+
+/// How sending ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// WeChat took it.
+    Sent,
+    /// Try again later. After a time-out it may have been sent all the same.
+    Transient {
+        /// What happened, for the operator.
+        why: String,
+        /// Not before this has passed; `None` leaves it to the caller's schedule.
+        after: Option<Duration>,
+    },
+    /// Trying again would not help.
+    Refused {
+        /// WeChat's errcode.
+        code: i64,
+        /// What it means, for the operator.
+        why: String,
+        /// What to do about it.
+        kind: RefusedKind,
+    },
+}
+
+/// Why sending again would not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// 45015: the follower wrote too long ago, or left.
+    WindowClosed,
+    /// 45047: all messages of this window are used.
+    CountSpent,
+    /// This person cannot be reached at all.
+    Unreachable,
+    /// This account may not do it.
+    NotAllowed,
+    /// This message is wrong, or the code is new: for the log.
+    Invalid,
+}
+
+/// Something only an operator can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when, without a success between.
+    pub since: Timestamp,
+    /// What it is and what to do.
+    pub sentence: String,
+}
+
+/// What the answer to an API call asks for.
+pub(super) enum Verdict {
+    /// This is how it ended.
+    Done(Outcome),
+    /// The token is not good (any more).
+    Token,
+    /// Nothing will work for a while; the sentence says what to do.
+    Halt { sentence: String, after: Duration },
+}
+
+/// Judges the answer to a sent message.
+pub(super) fn judge(errcode: Option<i64>, errmsg: &str) -> Verdict {
+    let Some(code) = errcode else {
+        return Verdict::Done(transient("微信接口的回应里没有 errcode"));
+    };
+    match code {
+        0 => Verdict::Done(Outcome::Sent),
+        -1 => Verdict::Done(transient("微信系统繁忙（错误码 -1）")),
+        40001 | 40014 | 42001 | 41001 => Verdict::Token,
+        45009 | 45011 => halt_for_quota(code, errmsg),
+        _ if is_credentials(code) => {
+            Verdict::Halt { sentence: trouble_sentence(code, errmsg), after: AFTER_CREDENTIALS }
+        }
+        _ => {
+            let (kind, meaning) = refusal(code);
+            Verdict::Done(Outcome::Refused { code, why: with_code(meaning, code, errmsg), kind })
+        }
+    }
+}
+
+/// Judges a refused token; `None` when it is worth asking again soon.
+pub(super) fn judge_token(code: i64, errmsg: &str) -> Option<(String, Duration)> {
+    match code {
+        -1 => None,
+        45009 => Some((with_code("今日调用微信接口的次数已用完", code, errmsg), AFTER_DAY_QUOTA)),
+        45011 => Some((with_code("调用微信接口过于频繁", code, errmsg), AFTER_MINUTE_QUOTA)),
+        _ => Some((trouble_sentence(code, errmsg), AFTER_CREDENTIALS)),
+    }
+}
+
+fn transient(why: &str) -> Outcome {
+    Outcome::Transient { why: why.to_owned(), after: None }
+}
+
+fn halt_for_quota(code: i64, errmsg: &str) -> Verdict {
+    let (meaning, after) = match code {
+        45011 => ("调用微信接口过于频繁，一分钟后再试", AFTER_MINUTE_QUOTA),
+        _ => ("今日调用微信接口的次数已用完，次日零时恢复；急用时可在公众平台清零", AFTER_DAY_QUOTA),
+    };
+    Verdict::Halt { sentence: with_code(meaning, code, errmsg), after }
+}
+
+const fn is_credentials(code: i64) -> bool {
+    matches!(code, 40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 50004 | 50007 | 89500..=89599)
+}
+
+fn refusal(code: i64) -> (RefusedKind, &'static str) {
+    use RefusedKind::{CountSpent, Invalid, NotAllowed, Unreachable, WindowClosed};
+    match code {
+        45015 => (WindowClosed, "对方超过 48 小时没有来信或已取消关注，微信不允许主动发送"),
+        45047 => (CountSpent, "对方来信后可主动发送的条数已用完"),
+        40003 => (Unreachable, "微信不认得这个 OpenID，可能属于另一个公众号"),
+        43004 | 50005 => (Unreachable, "对方没有关注公众号"),
+        43019 => (Unreachable, "对方在公众号的黑名单中"),
+        48002 => (Unreachable, "对方拒收公众号的消息"),
+        70000 => (Unreachable, "对方处于未成年人保护模式，无法接收"),
+        48001 => (NotAllowed, "公众号没有客服消息接口的权限，请确认已完成微信认证"),
+        48004 => (NotAllowed, "客服消息接口被封禁，请登录公众平台查看通知"),
+        48006 | 50001 | 50002 => (NotAllowed, "公众号的接口权限受限，请登录公众平台查看通知"),
+        40200 | 65400 => (NotAllowed, "这类公众号不能使用客服消息，或尚未开通"),
+        44004 => (Invalid, "消息内容为空"),
+        45002 => (Invalid, "消息超过 2048 字节"),
+        40007 => (Invalid, "素材不存在或已过期"),
+        _ => (Invalid, "微信拒绝了这条消息"),
+    }
+}
+
+/// What an operator has to do about a refused credential (§6).
+fn trouble_sentence(code: i64, errmsg: &str) -> String {
+    let meaning = match code {
+        40013 | 41002 => "AppID 无效：请核对配置中的 AppID 与公众平台上的开发者 ID",
+        40001 | 40125 | 41004 => "AppSecret 不对：请在公众平台核对或重置，更新配置后重启",
+        40243 => "AppSecret 已被冻结：请登录公众平台解冻",
+        40164 => {
+            let address = refused_ip(errmsg).map_or_else(String::new, |ip| format!(" {ip} "));
+            let meaning = format!("本机公网地址{address}不在 IP 白名单中：请在公众平台的 IP 白名单中加入它");
+            return with_code(&meaning, code, errmsg);
+        }
+        50004 | 50007 => "公众号被冻结或禁用：请登录公众平台查看通知",
+        89500..=89599 => "本机 IP 的调用需要管理员确认：请公众号管理员在微信中确认，被拒绝后需等待",
+        _ => "微信不给 access_token，请按错误码查阅公众平台文档",
+    };
+    with_code(meaning, code, errmsg)
+}
+
+/// The address in "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist".
+fn refused_ip(errmsg: &str) -> Option<IpAddr> {
+    let words = errmsg.split(|c: char| c.is_whitespace() || c == ',');
+    words.filter_map(|word| word.parse().ok()).next()
+}
+
+/// Adds the code, and the `rid` by which WeChat's support finds the call (§6).
+fn with_code(meaning: &str, code: i64, errmsg: &str) -> String {
+    let rid = errmsg.split_once("rid: ").map(|(_, rid)| rid);
+    let rid = rid.map(|rid| rid.chars().take_while(|c| c.is_ascii_hexdigit() || *c == '-').take(40));
+    match rid.map(Iterator::collect::<String>).filter(|rid| !rid.is_empty()) {
+        Some(rid) => format!("{meaning}（错误码 {code}，rid {rid}）"),
+        None => format!("{meaning}（错误码 {code}）"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, RefusedKind, Verdict, judge, judge_token};
+
+    fn kind(code: i64) -> Option<RefusedKind> {
+        match judge(Some(code), "") {
+            Verdict::Done(Outcome::Refused { kind, why, .. }) => {
+                assert!(why.contains(&code.to_string()));
+                Some(kind)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn codes_are_sorted_by_what_to_do() {
+        assert_eq!(kind(45015), Some(RefusedKind::WindowClosed));
+        assert_eq!(kind(45047), Some(RefusedKind::CountSpent));
+        for code in [40003, 43004, 43019, 48002, 50005, 70000] {
+            assert_eq!(kind(code), Some(RefusedKind::Unreachable), "{code}");
+        }
+        for code in [48001, 48004, 48006, 50001, 50002, 40200, 65400] {
+            assert_eq!(kind(code), Some(RefusedKind::NotAllowed), "{code}");
+        }
+        for code in [45002, 44004, 47001, 40008, 9_001_001, i64::MAX, i64::MIN] {
+            assert_eq!(kind(code), Some(RefusedKind::Invalid), "{code}");
+        }
+        for code in [40001, 40014, 42001, 41001] {
+            assert!(matches!(judge(Some(code), ""), Verdict::Token), "{code}");
+        }
+        for code in [45009, 45011, 40164, 40125, 89503] {
+            assert!(matches!(judge(Some(code), ""), Verdict::Halt { .. }), "{code}");
+        }
+        assert!(matches!(judge(None, ""), Verdict::Done(Outcome::Transient { .. })));
+        assert!(matches!(judge(Some(-1), ""), Verdict::Done(Outcome::Transient { .. })));
+    }
+
+    #[test]
+    fn a_refused_credential_says_what_to_do() {
+        let message = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 6a-00ff rest";
+        let (sentence, _) = judge_token(40164, message).unwrap();
+        assert!(sentence.contains("203.0.113.7 不在 IP 白名单"), "{sentence}");
+        assert!(sentence.ends_with("（错误码 40164，rid 6a-00ff）"), "{sentence}");
+        let (sentence, _) = judge_token(40164, "not in whitelist").unwrap();
+        assert!(sentence.starts_with("本机公网地址不在"), "{sentence}");
+        assert!(judge_token(40125, "").unwrap().0.contains("AppSecret"));
+        assert!(judge_token(40243, "").unwrap().0.contains("冻结"));
+        assert!(judge_token(-1, "").is_none());
+    }
+}
