@@ -30,3 +30,7 @@ pub mod delivery;
 pub mod fake_wechat;
 
 pub mod control;
+
+pub mod web;
+
+pub mod app;

@@ -1,2 +1,202 @@
-//! The service; not yet put together.
-fn main() {}
+//! Arguments, configuration, build, run. Knows the command line; everything else is in the library.
+
+mod ask;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use xinqi::app::App;
+use xinqi::calendar::Calendar;
+use xinqi::clock::Clock;
+use xinqi::config::{Config, LogFormat};
+use xinqi::control::{self, Command as Control};
+use xinqi::knowledge::{Department, Knowledge};
+use xinqi::library;
+use xinqi::staff::Role;
+use xinqi::store::SledStore;
+
+/// 莘企政策咨询：微信公众号里的企业政策咨询服务。不带命令就是 serve。
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// 配置文件（默认值见 config.default.toml）
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 启动服务
+    Serve,
+    /// 检查知识库和日历，逐条列出错误（文件:行）；有错则退出码不为 0
+    Check,
+    /// 问一句，看判定和理由；--json 从标准输入逐行读 {"id","text"}
+    Ask {
+        /// 要问的话
+        text: Option<String>,
+        /// 逐行读写 JSON
+        #[arg(long, conflicts_with = "text")]
+        json: bool,
+    },
+    /// 工作人员账号
+    Staff {
+        #[command(subcommand)]
+        command: StaffCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StaffCommand {
+    /// 添加工作人员；已有的则改角色和密码。服务开着、关着都可以
+    Add {
+        /// 姓名（登录用）
+        name: String,
+        /// agent（坐席）或 admin（管理员）
+        #[arg(long)]
+        role: String,
+        /// 镇总工会、经发办、财政所或咨询办公室
+        #[arg(long)]
+        department: Option<String>,
+        /// 从标准输入读密码（第一行）；不带则在终端询问
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(run(Arguments::parse())));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("错误：{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = Config::load(arguments.config.as_deref(), Config::environment())?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(config).await?,
+        Command::Check => return Ok(check(&config)),
+        Command::Ask { text, json } => return ask::run(&config, text, json),
+        Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
+            let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
+            let department = match department {
+                Some(name) => Some(
+                    Department::by_name(&name)
+                        .context("没有这个部门：镇总工会、经发办、财政所、咨询办公室")?,
+                ),
+                None => None,
+            };
+            let password = if password_stdin {
+                let mut line = String::new();
+                std::io::stdin().lock().read_line(&mut line)?;
+                line.trim_end_matches(['\r', '\n']).to_owned()
+            } else {
+                rpassword::prompt_password("密码：")?
+            };
+            println!("{}", staff_add(&config, Control::StaffAdd { name, role, department, password }).await?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn staff_add(config: &Config, command: Control) -> anyhow::Result<String> {
+    if let Some(done) = control::ask(&config.data_dir, &command).await? {
+        return Ok(done);
+    }
+    let store = SledStore::open(&config.data_dir)?;
+    control::obey(&store, command).await
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    log_as(&config);
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("监听不了 {}，端口可能被占用", config.listen))?;
+    let address = listener.local_addr()?;
+    let base = config.public_url(address);
+    let sandbox = config.wechat.is_sandbox();
+    let app = App::build(config, Clock::system()).await?;
+    println!("莘企政策咨询已启动，监听 {address}");
+    if sandbox {
+        println!("  沙箱模式（没有配置公众号）");
+        println!("  模拟器：{base}/simulator");
+    } else {
+        println!("  公众号回调地址：{base}/wechat");
+    }
+    println!("  工作台：{base}/console");
+    if let Some(url) = app.setup_url(&base).await? {
+        println!("  还没有管理员，请打开这个一次性链接设置密码：\n  {url}");
+    }
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        tracing::info!("asked to stop");
+        // Nobody left to tell means that the service has ended by itself.
+        let _ = stop.send(true);
+    });
+    app.run(listener, stopped).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+fn log_as(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+fn check(config: &Config) -> ExitCode {
+    let today = Clock::system().now().date();
+    let dir = &config.knowledge_dir;
+    let errors = match library::load(dir, config.matching) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors,
+    };
+    for error in &errors {
+        println!("{error}");
+    }
+    if !errors.is_empty() {
+        println!("{} 处错误", errors.len());
+        return ExitCode::FAILURE;
+    }
+    let mut n_entries = 0;
+    if let Ok(checked) = Knowledge::check(dir, today) {
+        n_entries = checked.knowledge.entries().len();
+        checked.warnings.iter().for_each(|warning| println!("提醒：{warning}"));
+    }
+    if let Ok(calendar) = Calendar::load(&dir.join("calendar"))
+        && let Some(warning) = library::calendar_warning(&calendar, today)
+    {
+        println!("提醒：{warning}");
+    }
+    println!("{n_entries} 条知识，没有错误");
+    ExitCode::SUCCESS
+}

@@ -299,7 +299,7 @@ mod tests {
         fake.chooses(&ming, "转人工", "kb:37/a").await.unwrap();
         fake.sends_image(&ming, "http://a/p").await.unwrap();
         fake.sends_voice(&ming, Some("听到")).await.unwrap();
-        fake.sends_location(&ming, "莘县").await.unwrap();
+        fake.sends_location(&ming, "莘庄").await.unwrap();
         fake.sends_link(&ming, "标题", "http://a/?b&c").await.unwrap();
         fake.sends_file(&ming, "表.xlsx").await.unwrap();
         fake.act(&ming, Act::Video).await.unwrap();
@@ -317,10 +317,10 @@ mod tests {
             Kind::Image { pic_url: s("http://a/p"), media_id: media("image") },
             Kind::Voice { media_id: media("voice"), format: s("amr"), recognition: Some(s("听到")) },
             Kind::Location {
-                latitude: s("36.233730"),
-                longitude: s("115.667230"),
+                latitude: s("31.111400"),
+                longitude: s("121.385600"),
                 scale: s("15"),
-                label: s("莘县"),
+                label: s("莘庄"),
             },
             Kind::Link { title: s("标题"), description: s(""), url: s("http://a/?b&c") },
             Kind::File { title: s("表.xlsx"), description: s("") },

@@ -7,7 +7,7 @@ use super::smalltalk::Talks;
 use super::text::normalise;
 use super::{Category, Knowledge, Place, Region, Thresholds};
 use jiff::civil::Date;
-use regex::RegexSet;
+use regex::Regex;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 
@@ -35,8 +35,7 @@ impl Knowledge {
         let (Some(talks), Some(office), Some(synonyms)) = (talks, office, synonyms) else {
             return Err(errors);
         };
-        let knowledge =
-            build(entries, talks, office, synonyms, thresholds, dir).map_err(|error| vec![error])?;
+        let knowledge = build(entries, talks, office, synonyms, thresholds);
         knowledge.check_lengths(&mut errors);
         if errors.is_empty() { Ok(knowledge) } else { Err(errors) }
     }
@@ -97,26 +96,17 @@ fn build(
     office: OfficeFacts,
     synonyms: Synonyms,
     thresholds: Thresholds,
-    dir: &Path,
-) -> Result<Knowledge, FileError> {
-    let (mut sources, mut pattern_entry, mut first_phrase, mut n_phrases) =
-        (Vec::new(), Vec::new(), Vec::new(), 0);
-    for (n, entry) in entries.iter().enumerate() {
+) -> Knowledge {
+    let (mut patterns, mut first_phrase, mut n_phrases) = (Vec::new(), Vec::new(), 0);
+    for entry in &entries {
         first_phrase.push(n_phrases);
         n_phrases += entry.questions.len();
-        for pattern in &entry.patterns {
-            sources.push(pattern.as_str());
-            pattern_entry.push(n);
-        }
+        // Each was compiled once when its file was read; what did not compile is an error there.
+        patterns.push(entry.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect());
     }
-    let patterns = RegexSet::new(&sources).map_err(|error| FileError {
-        file: dir.to_owned(),
-        line: 1,
-        what: format!("所有正则合起来太大：{error}"),
-    })?;
     let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
     let index = Index::build(&entries, synonyms);
-    Ok(Knowledge { entries, by_id, first_phrase, index, patterns, pattern_entry, talks, office, thresholds })
+    Knowledge { entries, by_id, first_phrase, index, patterns, talks, office, thresholds }
 }
 
 fn entries(dir: &Path, errors: &mut Vec<FileError>) -> Vec<Entry> {

@@ -19,7 +19,7 @@ pub use text::{normalise, shorten};
 
 use index::Index;
 use jiff::civil::Date;
-use regex::RegexSet;
+use regex::Regex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smalltalk::Talks;
@@ -141,8 +141,8 @@ pub struct Knowledge {
     /// Position of each entry's first phrasing among all phrasings.
     first_phrase: Vec<usize>,
     index: Index,
-    patterns: RegexSet,
-    pattern_entry: Vec<usize>,
+    /// Of each entry.
+    patterns: Vec<Vec<Regex>>,
     talks: Talks,
     office: OfficeFacts,
     thresholds: Thresholds,

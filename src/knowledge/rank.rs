@@ -73,6 +73,8 @@ pub enum Verdict<'k> {
 const MAX_OFFER: usize = 3;
 /// At most so many candidates are kept.
 const MAX_CANDIDATES: usize = 10;
+/// Patterns are tried on the entries whose words come nearest: one that shares no rare word cannot be meant.
+const MAX_NEAR: usize = 16;
 /// Of a longer question only so many characters are compared.
 const MAX_QUESTION_CHARS: usize = 300;
 /// A pattern is as good as an answer where the words agree at least so far; a long question that only touches the
@@ -97,25 +99,26 @@ pub(super) fn candidates<'k>(
 ) -> Vec<Candidate<'k>> {
     let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
     let normalised = &normalised[..cut];
-    let mut matched = vec![false; k.entries.len()];
-    for pattern in k.patterns.matches(normalised) {
-        matched[k.pattern_entry[pattern]] = true;
+    let mut hits: Vec<(f32, Hit)> =
+        k.index.search(normalised, without).into_iter().map(|hit| (fused(&hit), hit)).collect();
+    if hits.len() > MAX_NEAR {
+        hits.select_nth_unstable_by(MAX_NEAR, |a, b| b.0.total_cmp(&a.0));
+        hits.truncate(MAX_NEAR);
     }
-    let mut found: Vec<Candidate<'k>> = k
-        .index
-        .search(normalised, without)
-        .into_iter()
-        .map(|hit| candidate(k, hit, matched[hit.entry]))
-        .collect();
+    let matches = |hit: &Hit| k.patterns[hit.entry].iter().any(|pattern| pattern.is_match(normalised));
+    let mut found: Vec<Candidate<'k>> =
+        hits.into_iter().map(|(fused, hit)| candidate(k, hit, fused, matches(&hit))).collect();
     found.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.id.cmp(&b.entry.id)));
     found.truncate(MAX_CANDIDATES);
     found
 }
 
-fn candidate(k: &Knowledge, hit: Hit, pattern: bool) -> Candidate<'_> {
+fn fused(hit: &Hit) -> f32 {
+    LIKENESS_SHARE * hit.likeness + COVERAGE_SHARE * (hit.coverage / COVERAGE_FULL).min(1.0)
+}
+
+fn candidate(k: &Knowledge, hit: Hit, fused: f32, pattern: bool) -> Candidate<'_> {
     let entry = &k.entries[hit.entry];
-    let coverage = (hit.coverage / COVERAGE_FULL).min(1.0);
-    let fused = LIKENESS_SHARE * hit.likeness + COVERAGE_SHARE * coverage;
     // Among several entries whose patterns match, the fused score still decides the order.
     let score = match pattern {
         true if fused >= PATTERN_NEEDS => PATTERN_SCORE.max(fused) + 0.02 * fused,

@@ -3,7 +3,7 @@
 
 use super::file::FileError;
 use super::text::normalise;
-use regex::RegexSet;
+use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use std::path::Path;
@@ -37,6 +37,9 @@ pub struct Talk {
     /// The reply.
     pub reply: String,
 }
+
+/// Room for the patterns' automaton; with the library's default it falls back to a search ten times as slow.
+const SET_BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +87,8 @@ impl Talks {
                 }
             }
         }
-        let patterns = RegexSet::new(sources).map_err(|e| vec![error(1, e.to_string())])?;
+        let set = RegexSetBuilder::new(sources).size_limit(SET_BYTES).dfa_size_limit(SET_BYTES).build();
+        let patterns = set.map_err(|e| vec![error(1, e.to_string())])?;
         if errors.is_empty() {
             Ok(Self { talks: parsed.reply, phrases, patterns, owner })
         } else {

@@ -185,6 +185,8 @@ pub trait Store: Send + Sync + 'static {
     async fn numbered(&self, number: Number) -> Result<Option<Ticket>>;
     /// All lines of a ticket, oldest first.
     async fn lines(&self, id: TicketId) -> Result<Vec<Line>>;
+    /// The `n`-th line of a ticket, from 0.
+    async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>>;
     /// A page of tickets.
     async fn tickets(&self, query: &Query) -> Result<Page>;
     /// How many tickets stand on a shelf, counted up to `most`.

@@ -348,6 +348,10 @@ impl Store for SledStore {
         items.map(|value| keys::decode(&value.map_err(io)?, "line")).collect()
     }
 
+    async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>> {
+        self.disk.get(&keys::line(id, n), "line")
+    }
+
     async fn tickets(&self, query: &Query) -> Result<Page> {
         let prefix = keys::shelf(query.shelf);
         let limit = query.limit.clamp(1, MAX_PAGE);

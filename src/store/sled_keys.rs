@@ -96,11 +96,16 @@ pub fn shelf(shelf: Shelf) -> Vec<u8> {
     key(b'u', &[&[shelf_byte(shelf)]])
 }
 
-/// A ticket's place on its shelf: open ones by deadline, the others by the last change, latest first.
+/// A ticket's place on its shelf: open ones by deadline, those that wait for the follower last; the others by the last
+/// change, latest first.
 pub fn place(ticket: &Ticket) -> Vec<u8> {
     let (shelf, order) = match ticket.stage {
         Stage::Answered => (Shelf::Answered, ordered(Timestamp(-ticket.changed_at.0))),
         stage if stage.is_over() => (Shelf::Done, ordered(Timestamp(-ticket.changed_at.0))),
+        // What waits for the follower stands below all that waits for the office.
+        Stage::NeedsInfo => {
+            (Shelf::Open, ordered(Timestamp(ticket.deadline.at.0.saturating_add(i64::MAX / 2))))
+        }
         _ => (Shelf::Open, ordered(ticket.deadline.at)),
     };
     key(b'u', &[&[shelf_byte(shelf)], &order, &ticket.id.0.to_be_bytes()])

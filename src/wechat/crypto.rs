@@ -285,19 +285,4 @@ mod tests {
             let _ = ours().decrypt(&STANDARD.encode(&bytes));
         }
     }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release -- --ignored --nocapture sealing_costs"]
-    #[expect(clippy::disallowed_methods, reason = "a measurement needs the real clock")]
-    fn sealing_costs() {
-        let crypt = ours();
-        let message = "<xml><Content><![CDATA[创业担保贷款怎么申请？]]></Content></xml>".repeat(5);
-        let started = std::time::Instant::now();
-        let n = 20_000;
-        for _ in 0..n {
-            let sealed = crypt.encrypt(&message, [3; 16]);
-            assert_eq!(crypt.decrypt(&sealed).map(|m| m.len()), Ok(message.len()));
-        }
-        println!("{} bytes: {} ns", message.len(), started.elapsed().as_nanos() / n);
-    }
 }

@@ -1,0 +1,293 @@
+//! The service put together: [`App::build`] from a configuration and a clock, [`App::run`] on a listener until told to
+//! stop. Knows what is started in which order; nothing of what any of it does.
+
+use crate::clock::Clock;
+use crate::config::{Config, Secret};
+use crate::control;
+use crate::delivery::Courier;
+use crate::desk::Desk;
+use crate::fake_wechat::{FakeSettings, FakeWechat};
+use crate::library::Library;
+use crate::notices::Notices;
+use crate::store::{SledStore, Store};
+use crate::web::{self, Console, ConsoleSettings, Door, SetupLink, Vitals};
+use crate::wechat::{Client, Crypt, Gate, Mode};
+use anyhow::{Context, bail};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The service, ready to run.
+pub struct App {
+    config: Config,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    desk: Desk,
+    library: Arc<Library>,
+    courier: Courier,
+    notices: Notices,
+    gate: Arc<Gate>,
+    setup: SetupLink,
+    fake: Option<(FakeWechat, TcpListener)>,
+}
+
+/// Files are looked at, and lapses seen to, so often.
+const TICK: Duration = Duration::from_secs(2);
+/// Ended sessions are forgotten once in so many ticks.
+const TICKS_TO_FORGET: u32 = 1_800;
+/// After a stop is asked for, what is under way gets so long.
+const GRACE: Duration = Duration::from_secs(8);
+
+impl App {
+    /// Puts everything together; nothing is served yet. Fails with every error of the knowledge folder at once.
+    pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let notices = Notices::default();
+        let (dir, thresholds, board) = (config.knowledge_dir.clone(), config.matching, notices.clone());
+        let library = tokio::task::spawn_blocking(move || Library::open(&dir, thresholds, board)).await?;
+        let library = library.map_err(|errors| {
+            anyhow::anyhow!("知识库有 {} 处错误，先改好再启动：\n{}", errors.len(), errors.join("\n"))
+        })?;
+        library.refresh(clock.now().date());
+        let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+        let desk = Desk::new(store.clone(), library.handbook(), config.settings(), clock.clone());
+        let mut account = Account::of(&config);
+        let fake =
+            if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
+        let client =
+            Client::new(&account.api_base, &account.app_id, account.app_secret.clone(), clock.clone())?;
+        let crypt = match account.mode {
+            Mode::Plain => None,
+            _ => Some(Crypt::new(&account.token, &account.encoding_aes_key, &account.app_id)?),
+        };
+        let gate = Gate::new(account.mode, account.token.clone(), crypt)?;
+        if account.mode == Mode::Plain {
+            tracing::warn!(
+                "plain mode: its signature does not cover the message; switch the account to safe mode"
+            );
+            notices.put(
+                "mode",
+                "公众号用的是明文模式，签名不保护消息内容。请在公众平台改为安全模式，并改配置 wechat.mode。",
+            );
+        }
+        let courier = Courier::new(
+            desk.clone(),
+            Arc::new(client),
+            config.delivery.clone(),
+            clock.clone(),
+            notices.clone(),
+        );
+        let setup = SetupLink::new(random()?);
+        let (library, gate) = (Arc::new(library), Arc::new(gate));
+        Ok(Self { config, clock, store, desk, library, courier, notices, gate, setup, fake })
+    }
+
+    /// The store.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    /// The fake WeChat, in sandbox mode.
+    pub fn fake_wechat(&self) -> Option<FakeWechat> {
+        self.fake.as_ref().map(|(fake, _)| fake.clone())
+    }
+
+    /// What the clock and the courier do by themselves, once: for tests that move the clock.
+    pub async fn tick(&self) -> anyhow::Result<()> {
+        self.refresh().await;
+        self.desk.lapse().await?;
+        self.courier.round().await?;
+        Ok(())
+    }
+
+    /// The address of the link that makes the first administrator, until there is one.
+    pub async fn setup_url(&self, base: &str) -> anyhow::Result<Option<String>> {
+        let nobody = self.store.all_staff().await?.is_empty();
+        Ok(nobody.then(|| self.setup.url(base)))
+    }
+
+    /// Serves until `stop` says so, then finishes what is under way and writes everything to disk.
+    pub async fn run(self, listener: TcpListener, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let address = listener.local_addr()?;
+        let router = self.router(address);
+        let mut tasks = tokio::task::JoinSet::new();
+        if let Some((fake, api)) = self.fake {
+            fake.set_webhook_url(format!("http://{}/wechat", loopback(address)));
+            let mut stop = stop.clone();
+            let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+            tasks.spawn(async move {
+                // It ends with the service; an error of its own shows in every call to it.
+                let _ = axum::serve(api, fake.router()).with_graceful_shutdown(stopped).await;
+            });
+        }
+        tasks.spawn(self.courier.clone().run(stop.clone()));
+        tasks.spawn(tick(
+            self.library.clone(),
+            self.desk.clone(),
+            self.store.clone(),
+            self.clock.clone(),
+            stop.clone(),
+        ));
+        let control = tokio::spawn(control::listen(&self.config.data_dir, self.store.clone())?);
+        let mut stopping = stop.clone();
+        let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let served =
+            tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(asked).await });
+        let mut stop = stop;
+        let all_done = async move {
+            let served = served.await;
+            while tasks.join_next().await.is_some() {}
+            served
+        };
+        // Keep-alive connections of a proxy may never end by themselves: the grace bounds the wait.
+        tokio::select! {
+            served = all_done => served??,
+            () = async { drop(stop.wait_for(|stop| *stop).await); tokio::time::sleep(GRACE).await } => {
+                tracing::warn!("not everything ended within {} s", GRACE.as_secs());
+            }
+        }
+        control.abort();
+        self.store.flush().await?;
+        Ok(())
+    }
+
+    fn router(&self, address: SocketAddr) -> axum::Router {
+        let config = &self.config;
+        let console = Console::new(
+            self.desk.clone(),
+            self.clock.clone(),
+            self.notices.clone(),
+            ConsoleSettings {
+                trusted_proxies: config.trusted_proxies.clone(),
+                idle: Duration::from_secs(u64::from(config.console.idle_min) * 60),
+                session: Duration::from_secs(u64::from(config.console.session_h) * 3600),
+                max_login_failures: config.console.max_login_failures,
+            },
+            self.setup.clone(),
+        );
+        let door = Door { gate: self.gate.clone(), desk: self.desk.clone(), clock: self.clock.clone() };
+        let vitals = Vitals { store: self.store.clone(), notices: self.notices.clone() };
+        tracing::debug!(%address, "routes are up");
+        web::router(door, console, vitals, self.fake_wechat())
+    }
+
+    async fn refresh(&self) {
+        refresh(&self.library, &self.clock).await;
+    }
+}
+
+async fn refresh(library: &Arc<Library>, clock: &Clock) {
+    let (library, today) = (library.clone(), clock.now().date());
+    // A panic in there has been reported by the runtime; the last good handbook stays.
+    let _ = tokio::task::spawn_blocking(move || library.refresh(today)).await;
+}
+
+async fn tick(
+    library: Arc<Library>,
+    desk: Desk,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut n = 0_u32;
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            _ = stop.changed() => return,
+        }
+        refresh(&library, &clock).await;
+        if let Err(error) = desk.lapse().await {
+            tracing::error!(%error, "lapses could not be seen to");
+        }
+        n += 1;
+        if n.is_multiple_of(TICKS_TO_FORGET)
+            && let Err(error) = store.forget_before(clock.now()).await
+        {
+            tracing::error!(%error, "ended sessions could not be forgotten");
+        }
+    }
+}
+
+fn open_store(config: &Config) -> anyhow::Result<SledStore> {
+    let dir = &config.data_dir;
+    if !dir.exists() {
+        use std::os::unix::fs::DirBuilderExt;
+        // It will hold what followers wrote: nobody else on the machine may look.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("建不了数据目录 {}", dir.display()))?;
+    }
+    Ok(SledStore::open(dir)?)
+}
+
+/// Who we are to WeChat.
+struct Account {
+    app_id: String,
+    app_secret: Secret,
+    token: Secret,
+    encoding_aes_key: Secret,
+    mode: Mode,
+    api_base: String,
+}
+
+impl Account {
+    fn of(config: &Config) -> Self {
+        let wechat = config.wechat.clone();
+        Self {
+            app_id: wechat.app_id,
+            app_secret: wechat.app_secret,
+            token: wechat.token,
+            encoding_aes_key: wechat.encoding_aes_key,
+            mode: wechat.mode,
+            api_base: wechat.api_base,
+        }
+    }
+
+    /// Makes credentials of its own and a fake WeChat that knows them.
+    async fn move_to_sandbox(&mut self, clock: &Clock) -> anyhow::Result<(FakeWechat, TcpListener)> {
+        self.app_id = "wx5a4db0x000000000".into();
+        self.app_secret = Secret::new(letters(32)?);
+        self.token = Secret::new(letters(32)?);
+        self.encoding_aes_key = Secret::new(letters(43)?);
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the fake WeChat")?;
+        self.api_base = format!("http://{}", listener.local_addr()?);
+        let settings = FakeSettings {
+            app_id: self.app_id.clone(),
+            app_secret: self.app_secret.clone(),
+            token: self.token.clone(),
+            encoding_aes_key: self.encoding_aes_key.clone(),
+            mode: self.mode,
+            webhook_url: String::new(),
+        };
+        Ok((FakeWechat::new(clock.clone(), settings)?, listener))
+    }
+}
+
+/// An address somebody on this machine can call.
+fn loopback(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        bail!("系统不给随机数：{error}");
+    }
+    Ok(bytes)
+}
+
+/// Random letters and digits; the slight unevenness of `% 62` costs a fraction of a bit.
+fn letters(n: usize) -> anyhow::Result<String> {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let bytes = random::<64>()?;
+    Ok(bytes.iter().take(n).map(|byte| char::from(LETTERS[usize::from(*byte) % 62])).collect())
+}

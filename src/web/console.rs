@@ -1,0 +1,110 @@
+//! The staff console: its routes and what it works with. Knows which page is where; each page knows the rest.
+
+use super::form::FormKeys;
+use super::login::Checker;
+use super::throttle::Throttle;
+use super::{SetupLink, error, knowledge_page, login, page, queue, setup, staff_page, ticket_page, visitor};
+use crate::clock::{Clock, Timestamp};
+use crate::desk::Desk;
+use crate::notices::Notices;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get, post};
+use ipnet::IpNet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the console is set to.
+#[derive(Clone, Debug)]
+pub struct ConsoleSettings {
+    /// Whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// A session ends after this time without use.
+    pub idle: Duration,
+    /// And after this time in any case.
+    pub session: Duration,
+    /// Wrong passwords from one address or for one name within 15 minutes before further tries are refused.
+    pub max_login_failures: u32,
+}
+
+/// What the console works with.
+#[derive(Clone)]
+pub struct Console {
+    /// The desk.
+    pub desk: Desk,
+    /// The time.
+    pub clock: Clock,
+    /// What the operator should know.
+    pub notices: Notices,
+    /// How it is set.
+    pub settings: ConsoleSettings,
+    /// How the first administrator comes in.
+    pub setup: SetupLink,
+}
+
+impl Console {
+    /// A console over a desk.
+    pub fn new(
+        desk: Desk,
+        clock: Clock,
+        notices: Notices,
+        settings: ConsoleSettings,
+        setup: SetupLink,
+    ) -> Self {
+        Self { desk, clock, notices, settings, setup }
+    }
+}
+
+/// The console at work: what it was given, and what it keeps for as long as the process lives.
+pub(super) struct Hall {
+    /// What it was given.
+    pub console: Console,
+    /// Failed logins.
+    pub throttle: Throttle,
+    /// Where passwords are checked.
+    pub checker: Checker,
+    /// Keys of forms.
+    pub keys: FormKeys,
+}
+
+impl Hall {
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.console.clock.now()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn crate::store::Store {
+        self.console.desk.store()
+    }
+}
+
+/// No form is larger.
+const MAX_FORM: usize = 64 * 1024;
+
+/// The staff console under `/console` and `/setup`, with its style sheets under `/static`. The server puts the peer's
+/// address into each request as `ConnectInfo<SocketAddr>`.
+pub fn console_router(state: Console) -> Router {
+    let hall = Arc::new(Hall {
+        throttle: Throttle::new(state.settings.max_login_failures),
+        checker: Checker::default(),
+        keys: FormKeys::new(),
+        console: state,
+    });
+    Router::new()
+        .route("/console", get(queue::show))
+        .route("/console/login", get(login::show).post(login::submit))
+        .route("/console/logout", post(login::leave))
+        .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
+        .route("/console/knowledge/{id}", get(knowledge_page::show))
+        .route("/console/staff", get(staff_page::show).post(staff_page::submit))
+        .route("/setup", get(setup::show).post(setup::submit))
+        .route("/console/", any(error::not_found))
+        .route("/console/{*rest}", any(error::not_found))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(from_fn_with_state(hall.clone(), visitor::at_the_door))
+        .with_state(hall)
+        .merge(page::static_router())
+        .layer(from_fn(page::security_headers))
+}

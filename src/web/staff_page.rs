@@ -1,0 +1,118 @@
+//! Who works here, and taking somebody on; for administrators. Knows the form; what a fit name or password is decides
+//! `staff`.
+
+use super::Hall;
+use super::error::WebError;
+use super::form::{Fields, Posted, random};
+use super::page::{Frame, query, render};
+use super::session::StaffUser;
+use crate::knowledge::Department;
+use crate::staff::{MIN_PASSWORD, Role, Staff};
+use askama::Template;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Template)]
+#[template(path = "staff.html")]
+struct StaffPage {
+    frame: Frame,
+    members: Vec<Member>,
+    departments: Vec<(&'static str, bool)>,
+    name: String,
+    is_admin: bool,
+    refused: String,
+    done: bool,
+    min: usize,
+}
+
+struct Member {
+    name: String,
+    role: &'static str,
+    admin: bool,
+    department: &'static str,
+    me: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct Asked {
+    added: Option<String>,
+}
+
+const ADMINS_ONLY: WebError = WebError::Forbidden("人员管理只有管理员能用。需要增减人员，请找管理员。");
+
+/// The list and the form.
+pub(super) async fn show(
+    State(hall): State<Arc<Hall>>,
+    user: StaffUser,
+    uri: Uri,
+) -> Result<Response, WebError> {
+    if !user.is_admin() {
+        return Err(ADMINS_ONLY);
+    }
+    let mut page = page(&hall, &user, &Fields::default(), String::new()).await?;
+    page.done = query::<Asked>(&uri).added.is_some();
+    render(StatusCode::OK, &page)
+}
+
+async fn page(
+    hall: &Hall,
+    user: &StaffUser,
+    fields: &Fields,
+    refused: String,
+) -> Result<StaffPage, WebError> {
+    let member = |staff: Staff| Member {
+        role: staff.role.name(),
+        admin: staff.role == Role::Admin,
+        department: staff.department.map_or("—", Department::name),
+        me: staff.name == user.staff.name,
+        name: staff.name,
+    };
+    Ok(StaffPage {
+        frame: Frame::of("人员", "staff", user, &hall.keys)?,
+        members: hall.store().all_staff().await?.into_iter().map(member).collect(),
+        departments: Department::ALL.map(|one| (one.name(), one.name() == fields.get("department"))).to_vec(),
+        name: fields.trimmed("name").to_owned(),
+        is_admin: Role::parse(fields.get("role")) == Some(Role::Admin),
+        refused,
+        done: false,
+        min: MIN_PASSWORD,
+    })
+}
+
+/// The form comes back.
+pub(super) async fn submit(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
+    let form = posted.open()?;
+    if !form.user.is_admin() {
+        return Err(ADMINS_ONLY);
+    }
+    match take_on(&hall, &form.fields).await? {
+        Ok(name) => {
+            tracing::info!(by = form.user.staff.name, name, "a member of staff was taken on");
+            Ok(Redirect::to("/console/staff?added=1").into_response())
+        }
+        Err(refused) => {
+            let page = page(&hall, &form.user, &form.fields, refused).await?;
+            render(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+async fn take_on(hall: &Hall, fields: &Fields) -> Result<Result<String, String>, WebError> {
+    let Some(role) = Role::parse(fields.get("role")) else { return Err(WebError::BadForm) };
+    let department = Department::by_name(fields.get("department"));
+    let name = fields.trimmed("name").to_owned();
+    if hall.store().staff(&name).await?.is_some() {
+        return Ok(Err(format!("已经有叫“{name}”的人员，请换一个写法，例如加上部门。")));
+    }
+    let (password, salt) = (fields.get("password").to_owned(), random()?);
+    let made = hall.checker.run(move || Staff::new(&name, role, department, &password, salt)).await?;
+    let staff = match made {
+        Ok(staff) => staff,
+        Err(unfit) => return Ok(Err(format!("{unfit}。"))),
+    };
+    hall.store().put_staff(&staff, false).await?;
+    Ok(Ok(staff.name))
+}

@@ -1,0 +1,219 @@
+//! One ticket: read it, take it up, answer, ask back, close. Knows the form and how a refusal is shown with nothing of
+//! the draft lost; whether an act is allowed is decided in `conversation`.
+
+use super::Hall;
+use super::error::WebError;
+use super::form::{Fields, Posted};
+use super::page::{Frame, query, render};
+use super::session::StaffUser;
+use super::ticket_view::{Thought, TicketLive, live, thoughts};
+use super::words::{number_from_path, number_in_path};
+use crate::conversation::{Act, Refusal, StaffAct, phrases};
+use crate::knowledge::MAX_REPLY;
+use crate::ticket::{Line, Stage, Ticket};
+use askama::Template;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+#[derive(Template)]
+#[template(path = "ticket.html")]
+struct TicketPage {
+    frame: Frame,
+    live: TicketLive,
+    /// Names the draft kept in the browser, and the address.
+    path: String,
+    /// Lines from here on are new to the reader.
+    mark: u32,
+    /// How many lines the reader has seen when the form comes back.
+    seen: u32,
+    thoughts: Vec<Thought>,
+    /// The ticket takes no more words.
+    over: bool,
+    /// May be closed without a last word.
+    answered: bool,
+    /// What taking it up is called; empty where it is already theirs.
+    claim: &'static str,
+    /// So many bytes fit into one message.
+    room: usize,
+    draft: String,
+    refused: String,
+    done: &'static str,
+}
+
+#[derive(Deserialize, Default)]
+struct Asked {
+    #[serde(default)]
+    fragment: String,
+    mark: Option<u32>,
+    #[serde(default)]
+    done: String,
+}
+
+type InPath = Result<Path<String>, PathRejection>;
+
+async fn find(hall: &Hall, path: InPath) -> Result<(Ticket, Vec<Line>), WebError> {
+    let Path(text) = path.map_err(|_| WebError::NotFound)?;
+    let number = number_from_path(&text).ok_or(WebError::NotFound)?;
+    let ticket = hall.store().numbered(number).await?.ok_or(WebError::NotFound)?;
+    hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)
+}
+
+/// The ticket, or the part of it that is fetched again and again.
+pub(super) async fn show(
+    State(hall): State<Arc<Hall>>,
+    user: StaffUser,
+    path: InPath,
+    uri: Uri,
+) -> Result<Response, WebError> {
+    let asked: Asked = query(&uri);
+    let (ticket, lines) = find(&hall, path).await?;
+    if asked.fragment == "1" {
+        let mark = asked.mark.unwrap_or(ticket.n_lines);
+        return render(StatusCode::OK, &live(&hall, &ticket, &lines, mark).await?);
+    }
+    let mut page = page(&hall, &user, &ticket, &lines, ticket.n_lines).await?;
+    page.done = match asked.done.as_str() {
+        "answer" => "答复已记下，正在发给用户；送达情况看消息下方。",
+        "ask" => "已请用户补充；送达情况看消息下方。",
+        "close" => "已办结。",
+        "claim" => "已领取，请尽快答复。",
+        _ => "",
+    };
+    render(StatusCode::OK, &page)
+}
+
+async fn page(
+    hall: &Hall,
+    user: &StaffUser,
+    ticket: &Ticket,
+    lines: &[Line],
+    mark: u32,
+) -> Result<TicketPage, WebError> {
+    let live = live(hall, ticket, lines, mark).await?;
+    let handbook = hall.console.desk.handbook();
+    let claim = match &ticket.assignee {
+        None => "领取",
+        Some(name) if *name == user.staff.name => "",
+        Some(_) => "转给我办",
+    };
+    Ok(TicketPage {
+        frame: Frame::of(live.title.clone(), "queue", user, &hall.keys)?,
+        live,
+        path: ticket.number.map(number_in_path).unwrap_or_default(),
+        mark,
+        seen: ticket.n_lines,
+        thoughts: thoughts(&ticket.considered, &handbook),
+        over: ticket.stage.is_over(),
+        answered: ticket.stage == Stage::Answered,
+        claim,
+        room: room(ticket),
+        draft: String::new(),
+        refused: String::new(),
+        done: "",
+    })
+}
+
+/// So many bytes fit into one message, whichever button is pressed.
+fn room(ticket: &Ticket) -> usize {
+    let number = phrases::number(ticket);
+    let frames = [phrases::answer_frame(&number), phrases::ask_frame(&number), phrases::close_frame(&number)];
+    let longest = frames.iter().map(|(before, after)| before.len() + after.len()).max().unwrap_or(0);
+    MAX_REPLY.saturating_sub(longest)
+}
+
+/// A button was pressed.
+pub(super) async fn submit(
+    State(hall): State<Arc<Hall>>,
+    path: InPath,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    let (ticket, _) = find(&hall, path).await?;
+    let form = match posted.open() {
+        Ok(form) => form,
+        Err(stale) => {
+            let refused = "页面打开得太久，或者服务刚刚重启过，还没有发出。请核对后再按一次。".to_owned();
+            return again(&hall, &stale.user, &ticket, &stale.fields, (StatusCode::CONFLICT, refused)).await;
+        }
+    };
+    let fields = &form.fields;
+    let text = fields.get("text").to_owned();
+    let name = fields.get("act").to_owned();
+    let act = match name.as_str() {
+        "answer" => Act::Answer(text),
+        "ask" => Act::AskBack(text),
+        "close" => Act::Close(Some(text).filter(|text| !text.trim().is_empty())),
+        "claim" => Act::Claim,
+        _ => return Err(WebError::BadForm),
+    };
+    let seen = fields.get("seen").parse().map_err(|_| WebError::BadForm)?;
+    let key = submission(&form.key, fields);
+    let act = StaffAct { ticket: ticket.id, by: form.user.staff.name.clone(), seen, act };
+    match hall.console.desk.act(&key, act).await? {
+        Ok(()) => {
+            let path = ticket.number.map(number_in_path).unwrap_or_default();
+            Ok(Redirect::to(&format!("/console/tickets/{path}?done={name}")).into_response())
+        }
+        Err(refusal) => {
+            let sentence = sentence(&refusal, &name, fields.get("text"));
+            again(&hall, &form.user, &ticket, fields, sentence).await
+        }
+    }
+}
+
+/// Names what was submitted: the same page sent twice with the same words counts once, but other words from a page that
+/// was gone back to are not taken for the first ones and lost.
+fn submission(key: &str, fields: &Fields) -> String {
+    let words =
+        Sha256::new().chain_update(fields.get("act")).chain_update([0]).chain_update(fields.get("text"));
+    format!("{key} {}", URL_SAFE_NO_PAD.encode(words.finalize()))
+}
+
+/// The page again with what came in meanwhile, the reason and the draft; pressing once more then sends.
+async fn again(
+    hall: &Hall,
+    user: &StaffUser,
+    ticket: &Ticket,
+    fields: &Fields,
+    (status, refused): (StatusCode, String),
+) -> Result<Response, WebError> {
+    let (ticket, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
+    let mark = fields.get("seen").parse().unwrap_or(ticket.n_lines);
+    let mut page = page(hall, user, &ticket, &lines, mark).await?;
+    page.draft = fields.get("text").replace("\r\n", "\n");
+    page.refused = refused;
+    render(status, &page)
+}
+
+fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
+    match refusal {
+        Refusal::Newer => {
+            let newer = "您打开页面之后又有新内容，还没有发出。请看过标出的新内容，改好后再按一次。";
+            (StatusCode::CONFLICT, newer.into())
+        }
+        Refusal::Over => (StatusCode::CONFLICT, "这张单子已经办结或者记满了，没有发出。".into()),
+        Refusal::Gone => {
+            let gone = "这张单子太旧，已经不能再往里写，没有发出。请让用户重新提问，或直接联系用户。";
+            (StatusCode::CONFLICT, gone.into())
+        }
+        Refusal::Empty if act == "close" => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。".into())
+        }
+        Refusal::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "还没有写内容。".into()),
+        Refusal::TooLong(room) => {
+            let over = text.trim().replace("\r\n", "\n").len().saturating_sub(*room);
+            let long = format!(
+                "太长了，没有发出：微信一条消息装不下，请删去至少 {} 个字（一条最多约 {} 个汉字）。",
+                over.div_ceil(3).max(1),
+                room / 3
+            );
+            (StatusCode::UNPROCESSABLE_ENTITY, long)
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! WeChat's door: `GET/POST /wechat`. Proof, decryption and parsing are one extractor, [`FromWechat`]; a handler cannot be
+//! reached by a forged body. Knows the protocol's HTTP side and which push is which event; decides nothing.
+
+use crate::clock::Clock;
+use crate::conversation::{Attachment, Event};
+use crate::desk::Desk;
+use crate::wechat::gate::MAX_BODY_BYTES;
+use crate::wechat::reply::{SUCCESS, sealed_xml, text_xml};
+use crate::wechat::{self, Gate, Inbound, Kind, Query, Refusal};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, extract};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the door needs.
+#[derive(Clone)]
+pub struct Door {
+    /// Proves and opens pushes, seals replies.
+    pub gate: Arc<Gate>,
+    /// Hears them.
+    pub desk: Desk,
+    /// For freshness and the reply's time.
+    pub clock: Clock,
+}
+
+/// WeChat hangs up after five seconds and asks again (PROTOCOL §5); by then the turn may be done and the reply saved.
+const ANSWER_WITHIN: Duration = Duration::from_millis(4_500);
+/// A body that takes longer to arrive is no push of WeChat's.
+const BODY_WITHIN: Duration = Duration::from_secs(4);
+/// WeChat's text for kinds it does not pass on (PROTOCOL §3).
+const UNSUPPORTED_PLACEHOLDER: &str = "【收到不支持的消息类型，暂无法显示】";
+
+/// The routes of WeChat's door.
+pub fn router(door: Door) -> Router {
+    Router::new().route("/wechat", get(verify).post(hear)).with_state(door)
+}
+
+/// A push that is proven, fresh, opened and parsed.
+pub struct FromWechat {
+    inbound: Inbound,
+    nonce: String,
+}
+
+/// A push that got no further: a status and an empty body, the reason only in the log.
+pub struct Refused(Refusal);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        tracing::warn!(status = self.0.status(), "push refused: {}", self.0.reason());
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::FORBIDDEN).into_response()
+    }
+}
+
+impl FromRequest<Door> for FromWechat {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Refused> {
+        let extract::Query(query) =
+            extract::Query::<Query>::try_from_uri(request.uri()).map_err(|_| Refused(Refusal::Incomplete))?;
+        // Whoever cannot sign is sent away before a byte of the body is read.
+        let announced =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
+            return Err(Refused(Refusal::TooLarge));
+        }
+        let body = tokio::time::timeout(BODY_WITHIN, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
+        let body = body.ok().and_then(Result::ok).ok_or(Refused(Refusal::TooLarge))?;
+        let inbound = door.gate.open(&query, &body, door.clock.now()).map_err(Refused)?;
+        Ok(Self { inbound, nonce: query.nonce.unwrap_or_default() })
+    }
+}
+
+async fn verify(State(door): State<Door>, extract::Query(query): extract::Query<Query>) -> Response {
+    match door.gate.verify_echo(&query, door.clock.now()) {
+        Ok(echo) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], echo.to_owned()).into_response(),
+        Err(refusal) => Refused(refusal).into_response(),
+    }
+}
+
+async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
+    let inbound = push.inbound;
+    let Some(event) = event(&inbound.kind) else { return SUCCESS.into_response() };
+    let key = inbound.key();
+    let heard = door.desk.hear(inbound.from.as_str(), &key, event);
+    let text = match tokio::time::timeout(ANSWER_WITHIN, heard).await {
+        Ok(Ok(Some(text))) => text,
+        Ok(Ok(None)) => return SUCCESS.into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a push could not be heard; WeChat will ask again");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Err(_) => {
+            tracing::error!("a push was not heard in time; WeChat will ask again");
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    };
+    let now = door.clock.now();
+    let text = fitted(&text);
+    let mut xml = text_xml(&inbound.from, &inbound.to, now, &text);
+    if let Some(crypt) = door.gate.crypt() {
+        let mut random = [0; 16];
+        if getrandom::fill(&mut random).is_err() {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        xml = sealed_xml(crypt, now, &push.nonce, random, &xml);
+    }
+    ([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], Body::from(xml)).into_response()
+}
+
+/// Knowledge is checked to fit; a text of the office's own making may not.
+fn fitted(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.len() <= wechat::MAX_TEXT_BYTES {
+        text.into()
+    } else {
+        wechat::reply::fit(text, wechat::MAX_TEXT_BYTES).into()
+    }
+}
+
+/// What a push means to the conversation; `None`: acknowledged, nothing more.
+fn event(kind: &Kind) -> Option<Event> {
+    let sent = |kind, detail: String| Some(Event::Sent(Attachment { kind, detail }));
+    match kind {
+        Kind::Text { content, .. } if content.trim() == UNSUPPORTED_PLACEHOLDER => Some(Event::Unsupported),
+        Kind::Text { content, .. } => Some(Event::Said(content.clone())),
+        Kind::Voice { recognition: Some(words), .. } if !words.trim().is_empty() => {
+            Some(Event::Said(words.clone()))
+        }
+        Kind::Voice { media_id, .. } => sent("语音", media_id.clone()),
+        Kind::Image { pic_url, .. } => sent("图片", pic_url.clone()),
+        Kind::Video { media_id, .. } => sent("视频", media_id.clone()),
+        Kind::Location { latitude, longitude, label, .. } => {
+            sent("位置", format!("{label}（{latitude}, {longitude}）"))
+        }
+        Kind::Link { title, url, .. } => sent("链接", format!("{title} {url}")),
+        Kind::File { title, .. } => sent("文件", format!("{title}（微信不提供下载，请对方改发图片或文字）")),
+        Kind::Event(event) => happened(event),
+        Kind::Unknown(name) => {
+            tracing::info!(kind = %crate::knowledge::shorten(name, 40), "an unknown kind of push, acknowledged");
+            None
+        }
+    }
+}
+
+fn happened(event: &wechat::Event) -> Option<Event> {
+    match event {
+        wechat::Event::Subscribe { .. } => Some(Event::Followed),
+        wechat::Event::Unsubscribe => Some(Event::Unfollowed),
+        wechat::Event::Click { key } => Some(Event::Clicked(key.clone())),
+        wechat::Event::Scan { .. } | wechat::Event::Location | wechat::Event::View { .. } => None,
+        wechat::Event::Other { name } => {
+            tracing::info!(event = %crate::knowledge::shorten(name, 40), "an event nobody here waits for, acknowledged");
+            None
+        }
+    }
+}
