@@ -88,6 +88,11 @@ impl App {
         self.store.clone()
     }
 
+    /// The desk.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
+    }
+
     /// The fake WeChat, in sandbox mode.
     pub fn fake_wechat(&self) -> Option<FakeWechat> {
         self.fake.as_ref().map(|(fake, _)| fake.clone())

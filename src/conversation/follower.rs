@@ -455,8 +455,12 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
             delivery: None,
         };
         change.write(line(Author::Follower, &exchange.asked));
-        if let Some(reply) = &exchange.reply {
-            change.write(line(Author::Bot, reply));
+        let shown = exchange.considered.iter().find(|considered| considered.shown);
+        let title =
+            shown.and_then(|shown| turn.office.knowledge.entry(&shown.entry)).map(|entry| &entry.title);
+        let said = exchange.reply.clone().or_else(|| title.map(|title| format!("【{title}】…").into()));
+        if let Some(said) = said {
+            change.write(line(Author::Bot, &said));
         }
     }
     if let Some((asked, _)) = &turn.asked {

@@ -171,6 +171,8 @@ pub struct Exchange {
     pub reply: Option<Text>,
     /// What the bot considered.
     pub considered: Vec<Considered>,
+    /// The reply was an answer from the knowledge and its text was not kept: told again, it is made afresh.
+    pub lost: bool,
 }
 
 /// A message that waits for the follower's next word.
@@ -221,6 +223,8 @@ pub struct Memory {
 /// How many exchanges, and how many bytes of them, are remembered.
 const MAX_RECENT: usize = 20;
 const MAX_RECENT_BYTES: usize = 20 * 1024;
+/// In how many of them all that was considered is kept.
+const MAX_CONSIDERED: usize = 3;
 const MAX_SEEN: usize = 32;
 /// How many own tickets are at hand.
 const MAX_TICKETS: usize = 12;
@@ -229,10 +233,21 @@ impl Memory {
     /// The saved reply if this cause has been dealt with: `Some(None)` where the reply was silence.
     pub fn replied(&self, cause: Cause) -> Option<Option<Text>> {
         if let Some(exchange) = self.recent.iter().rev().find(|exchange| exchange.cause == cause) {
-            return Some(exchange.reply.clone());
+            return (!exchange.lost).then(|| exchange.reply.clone());
         }
         let opened = self.tickets.iter().any(|ticket| ticket.id == cause.ticket());
         (opened || self.seen.contains(&cause)).then_some(None)
+    }
+
+    /// The memory without the texts of answers from the knowledge, which make up nearly all of it: what a store may
+    /// write while it is busy. After a crash such an answer is made afresh.
+    pub fn light(&self) -> Self {
+        let mut light = self.clone();
+        for exchange in light.recent.iter_mut().filter(|exchange| exchange.considered.iter().any(|c| c.shown))
+        {
+            (exchange.reply, exchange.lost) = (None, true);
+        }
+        light
     }
 
     /// The ticket of that name, if it is at hand.
@@ -241,6 +256,10 @@ impl Memory {
     }
 
     fn remember(&mut self, exchange: Exchange) {
+        // Of what lies further back only what was shown is of interest.
+        if let Some(before) = self.recent.iter_mut().rev().nth(MAX_CONSIDERED - 1) {
+            before.considered.retain(|considered| considered.shown);
+        }
         self.recent.push_back(exchange);
         let bytes = |e: &Exchange| e.asked.len() + e.reply.as_ref().map_or(0, |reply| reply.len());
         let mut total: usize = self.recent.iter().map(bytes).sum();
@@ -444,13 +463,9 @@ impl<'a> Turn<'a> {
         }
         match self.asked.take() {
             Some((asked, considered)) => {
-                let exchange = Exchange {
-                    cause: self.cause,
-                    at: self.now,
-                    asked,
-                    reply: self.reply.clone(),
-                    considered,
-                };
+                let reply = self.reply.clone();
+                let exchange =
+                    Exchange { cause: self.cause, at: self.now, asked, reply, considered, lost: false };
                 self.memory.remember(exchange);
             }
             None => note(&mut self.memory.seen, self.cause),

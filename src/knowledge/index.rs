@@ -14,6 +14,8 @@ const TITLE: f32 = 2.0;
 const KEYWORD: f32 = 2.0;
 const QUESTION: f32 = 1.0;
 const BODY: f32 = 0.4;
+/// Grams that nearly every entry has (的, 吗) tell nothing; their long lists are not walked.
+const NEGLIGIBLE_IDF: f32 = 0.25;
 
 /// Words owners use → the standard term.
 #[derive(Debug, Default)]
@@ -174,6 +176,9 @@ impl Index {
                 continue;
             };
             total += term.idf;
+            if term.idf < NEGLIGIBLE_IDF {
+                continue;
+            }
             for phrase in &self.phrase_posts[term.phrases.0 as usize..term.phrases.1 as usize] {
                 phrase_score[*phrase as usize] += term.idf;
             }

@@ -92,6 +92,17 @@ impl Shared {
         self.progress.send_modify(|progress| progress.stopped = true);
     }
 
+    /// All memories at hand, but for those whose turn is still on its way to the disk: they must not get there first.
+    pub fn at_hand(&self) -> Vec<(FollowerId, Arc<Memory>)> {
+        let done = self.progress.borrow().done;
+        let of = |shard: &Mutex<FxHashMap<FollowerId, Slot>>| {
+            let shard = lock(shard);
+            let settled = shard.iter().filter(|(_, slot)| slot.pending <= done);
+            settled.map(|(follower, slot)| (*follower, slot.memory.clone())).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
+    }
+
     /// How many followers are newer here than on disk.
     pub fn n_dirty(&self) -> usize {
         lock(&self.dirty).len()
@@ -467,10 +478,6 @@ impl Store for SledStore {
 
     async fn flush(&self) -> Result<()> {
         let shared = self.shared.clone();
-        self.task(move |disk| {
-            sled_writer::write_dirty(disk, &shared)?;
-            disk.sync()
-        })
-        .await
+        self.task(move |disk| sled_writer::write_whole(disk, &shared)).await
     }
 }

@@ -126,7 +126,7 @@ impl Disk {
     }
 
     fn add_turn(&self, batch: &mut Batch, turn: &Turn, lapses: [Option<Timestamp>; 2]) -> Result<()> {
-        add_memory(batch, turn.follower, &turn.step.memory, lapses)?;
+        add_memory(batch, turn.follower, &turn.step.memory.light(), lapses)?;
         for change in &turn.step.changes {
             let ticket = &change.ticket;
             if let Some(before) = self.get::<crate::ticket::Ticket>(&keys::ticket(ticket.id), "ticket")? {
@@ -290,7 +290,7 @@ pub fn run(disk: &Disk, shared: &Arc<Shared>) {
         }
         shared.done(last);
         if stop || shared.n_dirty() > MAX_DIRTY {
-            let written = write_dirty(disk, shared).and_then(|()| if stop { disk.sync() } else { Ok(()) });
+            let written = if stop { write_whole(disk, shared) } else { write_dirty(disk, shared) };
             if let Err(error) = written {
                 return shared.fail(&error);
             }
@@ -304,13 +304,25 @@ pub fn run(disk: &Disk, shared: &Arc<Shared>) {
     }
 }
 
+/// Writes every memory at hand with the texts of its answers, so that after a graceful stop a repeated message gets the
+/// same reply to the letter.
+pub fn write_whole(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+    write_dirty(disk, shared)?;
+    for (follower, memory) in shared.at_hand() {
+        let mut batch = Batch::default();
+        add_memory(&mut batch, follower, &memory, [None, None])?;
+        disk.db.apply_batch(batch).map_err(io)?;
+    }
+    disk.sync()
+}
+
 /// Writes the latest memory of every follower whose turns only answered. Not flushed: sled does so within 100 ms.
 pub fn write_dirty(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
     let mut batch = Batch::default();
     let mut n = 0;
     for follower in shared.take_dirty() {
         if let Some((memory, lapses)) = shared.clean(follower) {
-            add_memory(&mut batch, follower, &memory, lapses)?;
+            add_memory(&mut batch, follower, &memory.light(), lapses)?;
             n += 1;
         }
     }

@@ -1,1 +1,5 @@
+//! Behaviour through the running program.
+#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod architecture;
+mod loops;
