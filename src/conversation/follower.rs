@@ -1,21 +1,18 @@
 //! What followers do and what the bot does about it: answers, offers, tickets, commands. Decides; says nothing by itself.
 
 use super::command::{Command, command};
+use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
 use super::{Attachment, Later, NUMBER, Settlement, State, Text, Turn};
 use crate::knowledge::{
-    Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, guess, normalise,
-    shorten,
+    Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
 };
-use crate::ticket::{Author, Change, Considered, Number, Rating, Stage, Ticket, TicketId};
+use crate::ticket::{Author, Considered, Number, Rating, Stage};
 use std::time::Duration;
 
 /// Of a follower's text so many characters are kept; WeChat itself sends at most about 700.
 const MAX_SAID_CHARS: usize = 2_000;
-const MAX_SUBJECT_CHARS: usize = 60;
-/// At most one receipt in this time for what is added to a ticket.
-const RECEIPT_EVERY: Duration = Duration::from_secs(600);
 /// Two useless answers within this time escalate.
 const MISS_MEMORY: Duration = Duration::from_secs(1800);
 const MAX_CATEGORY_TITLES: usize = 9;
@@ -287,7 +284,7 @@ fn chosen(text: &str, entries: &[EntryId]) -> Option<EntryId> {
 }
 
 /// A question to the bot.
-fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked<'_>) {
+pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked<'_>) {
     turn.memory.state = State::Answering;
     match &asked.verdict {
         Verdict::Answer(candidate) => {
@@ -381,140 +378,6 @@ fn list(turn: &mut Turn<'_>, category: Category) {
     let entries = entries.iter().map(|entry| entry.id.clone()).collect();
     turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE) };
     turn.answer(text);
-}
-
-/// A person must answer: a new ticket, or one more line of the newest where there are too many.
-fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Considered>)>, why: Why) {
-    turn.memory.misses = (0, turn.now);
-    let open: Vec<&Ticket> = turn.memory.tickets.iter().filter(|ticket| ticket.stage.is_open()).collect();
-    let n_open = open.len();
-    if n_open >= turn.office.settings.max_open_tickets
-        && let Some(newest) = open.iter().max_by_key(|ticket| ticket.opened_at)
-    {
-        let id = newest.id;
-        let text = question.map_or_else(|| Text::from("（要求人工）"), |(text, _)| text);
-        append(turn, id, &text, false);
-        if let Some(change) = turn.change(id) {
-            let reply = phrases::added_to_newest(&change.ticket, n_open);
-            turn.answer(reply);
-        }
-        turn.memory.state = State::WithStaff(id);
-        return;
-    }
-    let describe = question.is_none();
-    let ticket = new_ticket(turn, question);
-    let ask_contact = ticket.contact.is_none();
-    let reply = phrases::opened(why, ticket.deadline, describe, ask_contact, turn.office.knowledge.office());
-    let mut change = Change::of(&ticket, turn.now);
-    write_history(turn, &mut change);
-    change.write(turn.line(Author::Bot, reply.as_str()));
-    turn.memory.contact_asked = ask_contact.then_some(ticket.id);
-    turn.memory.state = State::WithStaff(ticket.id);
-    turn.memory.receipt_at = Some(turn.now);
-    turn.changes.push(change);
-    turn.answer(reply);
-}
-
-fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Ticket {
-    let knowledge = turn.office.knowledge;
-    let (subject, considered) = match &question {
-        Some((text, considered)) => {
-            (text.split_whitespace().collect::<Vec<_>>().join(" "), considered.clone())
-        }
-        None => (String::from("要求人工咨询"), Vec::new()),
-    };
-    let candidates = question.as_ref().map(|(text, _)| knowledge.explain(text)).unwrap_or_default();
-    let (category, department) = guess(&candidates);
-    Ticket {
-        id: turn.cause.ticket(),
-        number: None,
-        follower: turn.follower,
-        opened_at: turn.now,
-        changed_at: turn.now,
-        subject: shorten(&subject, MAX_SUBJECT_CHARS).into(),
-        category,
-        department,
-        stage: Stage::Waiting,
-        deadline: turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within),
-        contact: turn.memory.contact.clone(),
-        assignee: None,
-        n_lines: 0,
-        considered,
-        answered_at: None,
-        rating: None,
-    }
-}
-
-/// The conversation of the last half hour stands at the top of the ticket, then the message that opened it.
-fn write_history(turn: &Turn<'_>, change: &mut Change) {
-    for exchange in turn.memory.recent.iter().filter(|exchange| turn.now.since(exchange.at) <= CHOICE) {
-        let line = |author, text: &Text| crate::ticket::Line {
-            at: exchange.at,
-            author,
-            text: text.clone(),
-            delivery: None,
-        };
-        change.write(line(Author::Follower, &exchange.asked));
-        let shown = exchange.considered.iter().find(|considered| considered.shown);
-        let title =
-            shown.and_then(|shown| turn.office.knowledge.entry(&shown.entry)).map(|entry| &entry.title);
-        let said = exchange.reply.clone().or_else(|| title.map(|title| format!("【{title}】…").into()));
-        if let Some(said) = said {
-            change.write(line(Author::Bot, &said));
-        }
-    }
-    if let Some((asked, _)) = &turn.asked {
-        change.write(turn.line(Author::Follower, asked.clone()));
-    }
-}
-
-/// More for a ticket that staff have: appended, with a receipt now and then; an answered one is taken up again.
-fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
-    let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
-    if over {
-        turn.memory.state = State::Answering;
-        let asked = turn.office.knowledge.ask(text, turn.now.date());
-        return answer(turn, text, &asked);
-    }
-    turn.memory.state = State::WithStaff(id);
-    append(turn, id, text, true);
-}
-
-fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) {
-    let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
-    let line = turn.line(Author::Follower, text);
-    let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();
-    let Some(change) = turn.change(id) else { return };
-    let receipt = if !change.write(line) {
-        Some(phrases::full(&change.ticket))
-    } else if let Some(contact) = &contact {
-        change.ticket.contact = Some(contact.clone());
-        Some(phrases::contact_noted(&change.ticket))
-    } else {
-        Some(phrases::receipt(&change.ticket))
-    };
-    // What was asked for has come, or there is a new question after the answer: the office owes an answer again.
-    if matches!(change.ticket.stage, Stage::NeedsInfo | Stage::Answered) {
-        (change.ticket.stage, change.ticket.deadline) = (Stage::Working, deadline);
-    }
-    if contact.is_some() {
-        (turn.memory.contact, turn.memory.contact_asked) = (contact.clone(), None);
-    }
-    let lately = turn.memory.receipt_at.is_some_and(|at| turn.now.since(at) < RECEIPT_EVERY);
-    if with_receipt && (!lately || contact.is_some()) {
-        turn.memory.receipt_at = Some(turn.now);
-        turn.reply = receipt.map(Into::into);
-    }
-}
-
-/// Whether a text looks like contact data: a telephone number, or the words of the question that asked for it.
-fn contact_in(text: &str) -> Option<Text> {
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    let words = ["联系人", "电话", "手机", "单位", "公司", "先生", "女士"];
-    let n_words = words.iter().filter(|word| text.contains(*word)).count();
-    let is_question = text.contains(['?', '？', '吗']);
-    let looks = !is_question && (digits >= 7 || n_words >= 2) && text.chars().count() <= 200;
-    looks.then(|| text.trim().into())
 }
 
 /// How long a rating may be given after an answer.

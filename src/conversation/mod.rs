@@ -3,6 +3,7 @@
 
 mod command;
 mod follower;
+mod handoff;
 mod lapse;
 pub mod phrases;
 mod staff;

@@ -15,7 +15,7 @@ const KEYWORD: f32 = 2.0;
 const QUESTION: f32 = 1.0;
 const BODY: f32 = 0.4;
 /// Grams that nearly every entry has (的, 吗) tell nothing; their long lists are not walked.
-const NEGLIGIBLE_IDF: f32 = 0.25;
+const NEGLIGIBLE_IDF: f32 = 0.1;
 
 /// Words owners use → the standard term.
 #[derive(Debug, Default)]
@@ -77,6 +77,9 @@ struct Term {
     entries: (u32, u32),
 }
 
+/// The phrasings, and the entries with their weight, that hold one gram.
+type Lists = (Vec<u32>, Vec<(u16, f32)>);
+
 /// The inverted index over all entries and all their phrasings.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -136,7 +139,7 @@ impl Index {
         let n = bags.len() as f32;
         self.unseen_idf = (1.0 + (n + 0.5) / 0.5).ln();
         let mean = bags.iter().map(|bag| bag.values().sum::<f32>()).sum::<f32>() / n.max(1.0);
-        let mut by_gram: FxHashMap<Gram, (Vec<u32>, Vec<(u16, f32)>)> = FxHashMap::default();
+        let mut by_gram: FxHashMap<Gram, Lists> = FxHashMap::default();
         for (id, phrase) in phrases.iter().enumerate() {
             for gram in phrase {
                 by_gram.entry(*gram).or_default().0.push(id as u32);
