@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
 mod architecture;
+mod browser;
+mod crash;
 mod loops;
+mod process;

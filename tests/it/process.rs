@@ -1,5 +1,9 @@
 //! The real program as an operator runs it: started in its own data folder, its printed lines read, stopped politely or
 //! killed. Knows processes and plain HTTP; nothing of what is inside.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a process is waited for in real time and begins with a clean environment"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,7 +23,7 @@ pub struct Process {
     /// The one-time link, if it was printed.
     pub setup_link: Option<String>,
     /// Kept open, so that the service can go on printing.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 /// The program, set up for this data folder and told nothing by whoever runs the tests.
@@ -63,20 +67,15 @@ impl Process {
             panic!("the service did not start, it printed “{first}”; ended with {:?}", child.wait());
         };
         let base = format!("http://{}", address.trim());
-        let mut setup_link = None;
-        // The console's line is the last one, unless there is no administrator: then two more.
         while !read_line(&mut stdout).contains("/console") {}
         let pid = served_by(&child);
-        let service = Self { child, pid, base, setup_link: None, _stdout: stdout };
+        let mut service = Self { child, pid, base, setup_link: None, stdout };
         service.wait_until_it_answers();
-        let mut service = service;
+        // Two more lines are printed only while there is no administrator.
         if service.get("/console/login").contains("还没有管理员") {
-            while setup_link.is_none() {
-                let line = read_line(&mut service._stdout);
-                setup_link = line.contains("/setup?key=").then(|| line.trim().to_owned());
-            }
+            read_line(&mut service.stdout);
+            service.setup_link = Some(read_line(&mut service.stdout).trim().to_owned());
         }
-        service.setup_link = setup_link;
         service
     }
 
