@@ -98,14 +98,6 @@ impl App {
         self.fake.as_ref().map(|(fake, _)| fake.clone())
     }
 
-    /// What the clock and the courier do by themselves, once: for tests that move the clock.
-    pub async fn tick(&self) -> anyhow::Result<()> {
-        self.refresh().await;
-        self.desk.lapse().await?;
-        self.courier.round().await?;
-        Ok(())
-    }
-
     /// The address of the link that makes the first administrator, until there is one.
     pub async fn setup_url(&self, base: &str) -> anyhow::Result<Option<String>> {
         let nobody = self.store.all_staff().await?.is_empty();
@@ -176,10 +168,6 @@ impl App {
         let vitals = Vitals { store: self.store.clone(), notices: self.notices.clone() };
         tracing::debug!(%address, "routes are up");
         web::router(door, console, vitals, self.fake_wechat())
-    }
-
-    async fn refresh(&self) {
-        refresh(&self.library, &self.clock).await;
     }
 }
 

@@ -3,6 +3,13 @@
 
 mod architecture;
 mod browser;
+mod console;
 mod crash;
+mod delivery;
+mod harness;
 mod loops;
 mod process;
+mod store_contract;
+mod store_people;
+mod visitor;
+mod webhook;

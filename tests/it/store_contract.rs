@@ -1,0 +1,287 @@
+//! Every promise of `Store` about turns, tickets, messages and lapses, told of a store that is only known by the trait.
+//! Run on every store there is.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use xinqi::calendar::Deadline;
+use xinqi::clock::Timestamp;
+use xinqi::conversation::{Cause, Exchange, Memory, NUMBER, Say, Settlement, Step};
+use xinqi::knowledge::{Category, Department};
+use xinqi::store::{Commit, Query, Shelf, SledStore, Store, Turn};
+use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
+
+const NOW: Timestamp = Timestamp::from_s(1_795_485_600);
+const MING: FollowerId = FollowerId(1);
+const LI: FollowerId = FollowerId(2);
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A store of each kind, with what must outlive it.
+pub fn stores() -> Vec<(TempDir, Arc<dyn Store>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let sled = SledStore::open(dir.path()).unwrap();
+    vec![(dir, Arc::new(sled))]
+}
+
+pub fn later(seconds: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(seconds))
+}
+
+/// A turn that says something back; what made it is remembered, as a step does.
+fn turn(cause: u128, follower: FollowerId, memory: &Memory, reply: &str) -> Turn {
+    let (cause, mut memory, made_from) = (Cause(cause), memory.clone(), memory.version);
+    let (asked, said) = ("问".into(), Some(reply.into()));
+    let exchange = Exchange { cause, at: NOW, asked, reply: said, considered: Vec::new(), lost: false };
+    memory.recent.push_back(exchange);
+    Turn {
+        cause,
+        follower,
+        made_from,
+        at: NOW,
+        step: Step { memory, reply: Some(reply.into()), ..Step::default() },
+    }
+}
+
+/// The same turn, opening a ticket with one line.
+fn opening(mut turn: Turn, id: u64, department: Department, due: u64) -> Turn {
+    let ticket = Ticket {
+        id: TicketId(id),
+        number: None,
+        follower: turn.follower,
+        opened_at: turn.at,
+        changed_at: turn.at,
+        subject: "问题".into(),
+        category: Category::Legal,
+        department,
+        stage: Stage::Waiting,
+        deadline: Deadline { at: later(due), tentative: false },
+        contact: None,
+        assignee: None,
+        n_lines: 1,
+        considered: Vec::new(),
+        answered_at: None,
+        rating: None,
+    };
+    let text = format!("编号 {NUMBER}").into();
+    let lines = vec![Line { at: turn.at, author: Author::Bot, text, delivery: None }];
+    turn.step.memory.tickets.push(ticket.clone());
+    turn.step.changes.push(Change { ticket, lines });
+    turn
+}
+
+/// The same turn, promising a message.
+fn promising(mut turn: Turn, id: u64, at: Timestamp) -> Turn {
+    let text = format!("第{id}条").into();
+    turn.step.says.push(Say { delivery: DeliveryId(id), ticket: TicketId(1), text, when: Ok(at) });
+    turn
+}
+
+async fn done(store: &dyn Store, turn: Turn) -> String {
+    match store.commit(turn).await.unwrap() {
+        Commit::Done(reply) => reply.map(|text| text.to_string()).unwrap_or_default(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn due(store: &dyn Store, at: Timestamp) -> Vec<u64> {
+    let taken = store.take_due(at, LEASE, 10).await.unwrap();
+    taken.iter().map(|delivery| delivery.id.0).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_keeps_the_name_given_first() {
+    for (_dir, store) in stores() {
+        assert_eq!(store.follower("o1", MING).await.unwrap(), MING);
+        assert_eq!(store.follower("o1", LI).await.unwrap(), MING);
+        assert_eq!(store.openid(MING).await.unwrap().as_deref(), Some("o1"));
+        assert_eq!(store.openid(LI).await.unwrap(), None);
+        let mut together = JoinSet::new();
+        for n in 10..30 {
+            let store = store.clone();
+            together.spawn(async move { store.follower("o2", FollowerId(n)).await.unwrap() });
+        }
+        let names = together.join_all().await;
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+        assert_eq!(*store.recall(LI).await.unwrap(), Memory::default(), "a new one has no memory");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_done_once_repeated_with_its_reply_and_stale_when_overtaken() {
+    for (_dir, store) in stores() {
+        let before = store.recall(MING).await.unwrap();
+        assert_eq!(done(&*store, turn(1, MING, &before, "甲")).await, "甲");
+        let repeated = store.commit(turn(1, MING, &before, "乙")).await.unwrap();
+        assert_eq!(repeated, Commit::Repeated(Some("甲".into())));
+        let overtaken = opening(turn(2, MING, &before, "丙"), 9, Department::Desk, 60);
+        assert_eq!(store.commit(overtaken).await.unwrap(), Commit::Stale);
+        assert_eq!(store.ticket(TicketId(9)).await.unwrap(), None, "a stale turn leaves nothing behind");
+        let now = store.recall(MING).await.unwrap();
+        assert_eq!((before.version, now.version, now.recent.len()), (0, 1, 1));
+        assert_eq!(done(&*store, turn(2, MING, &now, "丙")).await, "丙");
+        assert_eq!(done(&*store, turn(1, LI, &Memory::default(), "丁")).await, "丁", "somebody else's cause");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_turns_at_once_from_one_memory_one_is_done() {
+    for (_dir, store) in stores() {
+        let mut together = JoinSet::new();
+        for n in 1..=20 {
+            let store = store.clone();
+            let turn = opening(turn(n, MING, &Memory::default(), "甲"), n as u64, Department::Desk, 60);
+            together.spawn(async move { store.commit(turn).await.unwrap() });
+        }
+        let commits = together.join_all().await;
+        assert_eq!(commits.iter().filter(|commit| matches!(commit, Commit::Done(_))).count(), 1);
+        assert_eq!(commits.iter().filter(|commit| **commit == Commit::Stale).count(), 19);
+        assert_eq!(store.count(Shelf::Open, 100).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_unique_without_gaps_and_begin_anew_each_day() {
+    for (_dir, store) in stores() {
+        let mut together = JoinSet::new();
+        for n in 1..=50_u64 {
+            let store = store.clone();
+            let turn = turn(n.into(), FollowerId(n.into()), &Memory::default(), &format!("编号 {NUMBER}"));
+            let turn = opening(turn, n, Department::Desk, 60);
+            together.spawn(async move { done(&*store, turn).await });
+        }
+        let mut replies = together.join_all().await;
+        replies.sort();
+        let expected: Vec<String> = (1..=50).map(|n| format!("编号 1124-{n:03}")).collect();
+        assert_eq!(replies, expected);
+        let number = Number { year: 2026, day: 1124, serial: 7 };
+        let ticket = store.numbered(number).await.unwrap().unwrap();
+        assert_eq!(
+            (ticket.number, store.ticket(ticket.id).await.unwrap()),
+            (Some(number), Some(ticket.clone()))
+        );
+        let lines = store.lines(ticket.id).await.unwrap();
+        assert_eq!(&*lines[0].text, "编号 1124-007", "the number stands in the lines, too");
+        assert_eq!(store.line(ticket.id, 0).await.unwrap().as_ref(), lines.first());
+        assert_eq!(store.line(ticket.id, 1).await.unwrap(), None);
+
+        let mut tomorrow = opening(
+            turn(99, FollowerId(99), &Memory::default(), &format!("编号 {NUMBER}")),
+            99,
+            Department::Desk,
+            60,
+        );
+        tomorrow.at = later(24 * 3600);
+        assert_eq!(done(&*store, tomorrow).await, "编号 1125-001");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_shelf_is_read_by_urgency_page_by_page_and_by_department() {
+    for (_dir, store) in stores() {
+        for (n, due) in [(1, 300), (2, 100), (3, 200), (4, 400), (5, 50)] {
+            let department = if n % 2 == 0 { Department::Union } else { Department::Desk };
+            let follower = FollowerId(u128::from(n));
+            let turn = opening(turn(n.into(), follower, &Memory::default(), ""), n, department, due);
+            done(&*store, turn).await;
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.tickets(&Query { limit: 2, after, ..Query::default() }).await.unwrap();
+            assert!(page.tickets.len() <= 2);
+            seen.extend(page.tickets.iter().map(|ticket| ticket.id.0));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, [5, 2, 3, 1, 4]);
+        let union = Query { limit: 10, department: Some(Department::Union), ..Query::default() };
+        let page = store.tickets(&union).await.unwrap();
+        assert_eq!(page.tickets.iter().map(|ticket| ticket.id.0).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(store.count(Shelf::Open, 3).await.unwrap(), 3, "counted up to the most asked for");
+
+        let memory = store.recall(FollowerId(5)).await.unwrap();
+        let mut closing = turn(50, FollowerId(5), &memory, "");
+        let mut change = Change::of(&memory.tickets[0], later(1));
+        change.ticket.stage = Stage::Closed;
+        closing.step.memory.tickets[0] = change.ticket.clone();
+        closing.step.changes.push(change);
+        done(&*store, closing).await;
+        let counts = (store.count(Shelf::Open, 9).await.unwrap(), store.count(Shelf::Done, 9).await.unwrap());
+        assert_eq!(counts, (4, 1), "it moved from shelf to shelf");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_head_of_each_followers_queue_is_due_and_kept_for_its_lease() {
+    for (_dir, store) in stores() {
+        let both = promising(promising(turn(1, MING, &Memory::default(), ""), 11, NOW), 12, NOW);
+        done(&*store, both).await;
+        done(&*store, promising(turn(1, LI, &Memory::default(), ""), 21, later(5))).await;
+        assert_eq!(due(&*store, NOW).await, [11], "li's is not due yet");
+        assert!(due(&*store, NOW).await.is_empty(), "leased");
+        assert_eq!(due(&*store, later(5)).await, [21]);
+        assert_eq!(due(&*store, later(30)).await, [11], "whoever took it died: again when the lease ends");
+        let kept = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
+        assert_eq!((kept.n_tries, kept.promised_at, &*kept.text), (2, NOW, "第11条"));
+
+        let memory = store.recall(MING).await.unwrap();
+        let mut settling = turn(2, MING, &memory, "");
+        settling.step.settles.push((DeliveryId(11), Settlement::Sent(later(31))));
+        done(&*store, settling).await;
+        assert_eq!(due(&*store, later(31)).await, [12], "the next one's turn");
+        let sent = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
+        assert_eq!(sent.fate, Settlement::Sent(later(31)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postponed_message_comes_at_its_time_and_nothing_overtakes_it() {
+    for (_dir, store) in stores() {
+        let both = promising(promising(turn(1, MING, &Memory::default(), ""), 11, NOW), 12, NOW);
+        done(&*store, both).await;
+        assert_eq!(due(&*store, NOW).await, [11]);
+        store.postpone(DeliveryId(11), later(10), "微信繁忙").await.unwrap();
+        assert!(due(&*store, later(9)).await.is_empty());
+        assert_eq!(due(&*store, later(10)).await, [11]);
+        let kept = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
+        assert_eq!((kept.n_tries, kept.last_error.as_deref()), (2, Some("微信繁忙")));
+
+        let memory = store.recall(MING).await.unwrap();
+        let mut parking = turn(2, MING, &memory, "");
+        parking.step.settles.push((DeliveryId(11), Settlement::Parked("过了48小时".into())));
+        done(&*store, parking).await;
+        store.postpone(DeliveryId(11), later(20), "太晚了").await.unwrap();
+        let parked = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
+        assert_eq!(parked.fate, Settlement::Parked("过了48小时".into()), "what is settled is not postponed");
+        assert_eq!(due(&*store, later(20)).await, [12]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lapse_is_due_from_its_moment_on_until_the_memory_moves_it() {
+    for (_dir, store) in stores() {
+        let mut first = opening(turn(1, MING, &Memory::default(), ""), 1, Department::Desk, 60);
+        first.step.memory.wakes_at = Some(later(10));
+        done(&*store, first).await;
+        assert!(store.due_lapses(later(9), 10).await.unwrap().is_empty());
+        assert_eq!(store.due_lapses(later(10), 10).await.unwrap(), [(MING, later(10))]);
+
+        // A turn that only answers is written a little later, lapse and all.
+        let memory = store.recall(MING).await.unwrap();
+        let mut second = turn(2, MING, &memory, "");
+        second.step.memory.wakes_at = Some(later(100));
+        done(&*store, second).await;
+        store.flush().await.unwrap();
+        assert!(store.due_lapses(later(99), 10).await.unwrap().is_empty());
+        assert_eq!(store.due_lapses(later(100), 10).await.unwrap(), [(MING, later(100))]);
+
+        let memory = store.recall(MING).await.unwrap();
+        let mut third = turn(3, MING, &memory, "");
+        third.step.memory.wakes_at = None;
+        done(&*store, third).await;
+        store.flush().await.unwrap();
+        assert!(store.due_lapses(later(1000), 10).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,128 @@
+//! Somebody with a browser, as far as plain HTTP goes: pages, forms with their hidden fields, one cookie. Knows HTTP/1.1
+//! and HTML attributes; nothing of tickets.
+
+use crate::harness::{BETWEEN_LOOKS, N_LOOKS};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What came back over HTTP.
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (given, value) = line.split_once(':')?;
+            given.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// The body as it reads on the screen.
+    pub fn text(&self) -> String {
+        let signs = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+        signs.iter().fold(self.body.clone(), |text, (written, sign)| text.replace(written, sign))
+    }
+
+    /// The value of a hidden field.
+    pub fn hidden(&self, name: &str) -> String {
+        let mark = format!("name=\"{name}\" value=\"");
+        let (_, rest) = self.body.split_once(&mark).unwrap_or_else(|| panic!("no {name} in {}", self.body));
+        rest.split('"').next().unwrap().to_owned()
+    }
+}
+
+/// One request on a connection of its own; `head` is the request line and headers without Host.
+pub async fn http(address: SocketAddr, head: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{head}\r\nHost: {address}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("an answer in time").unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// Somebody at the console.
+#[derive(Clone)]
+pub struct Visitor {
+    address: SocketAddr,
+    cookie: String,
+}
+
+impl Visitor {
+    /// Not logged in.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, cookie: String::new() }
+    }
+
+    /// Opens an address as it is.
+    pub async fn get(&self, path: &str) -> Answer {
+        http(self.address, &format!("GET {path} HTTP/1.1\r\nCookie: {}", self.cookie), "").await
+    }
+
+    /// Opens a page that is there.
+    pub async fn page(&self, path: &str) -> Answer {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer
+    }
+
+    /// Waits, bounded, until a page says it.
+    pub async fn sees(&self, path: &str, text: &str) -> Answer {
+        for _ in 0..N_LOOKS {
+            let page = self.page(path).await;
+            if page.text().contains(text) {
+                return page;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        panic!("“{text}” did not come up at {path}: {}", self.page(path).await.text());
+    }
+
+    /// Sends a form as it is.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let pairs = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let body = pairs.collect::<Vec<_>>().join("&");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nOrigin: http://{}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
+            self.address,
+            self.cookie,
+            body.len()
+        );
+        http(self.address, &head, &body).await
+    }
+
+    /// Opens the page and sends its form, with the hidden fields as they stand there.
+    pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.fill(&self.page(path).await, path, fields).await
+    }
+
+    /// Sends the form of a page opened before.
+    pub async fn fill(&self, page: &Answer, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let (key, seen) = (page.hidden("key"), page.hidden("seen"));
+        let hidden = [("key", key.as_str()), ("seen", seen.as_str())];
+        self.post(path, &[&hidden, fields].concat()).await
+    }
+
+    /// Gives name and password; keeps the cookie.
+    pub async fn login(&mut self, name: &str, password: &str) -> Answer {
+        let answer = self.post("/console/login", &[("name", name), ("password", password)]).await;
+        if let Some(cookie) = answer.header("set-cookie") {
+            self.cookie = cookie.split(';').next().unwrap().to_owned();
+        }
+        answer
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
