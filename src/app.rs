@@ -107,7 +107,7 @@ impl App {
     /// Serves until `stop` says so, then finishes what is under way and writes everything to disk.
     pub async fn run(self, listener: TcpListener, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
-        let router = self.router(address);
+        let router = self.router();
         let mut tasks = tokio::task::JoinSet::new();
         if let Some((fake, api)) = self.fake {
             fake.set_webhook_url(format!("http://{}/wechat", loopback(address)));
@@ -150,7 +150,7 @@ impl App {
         Ok(())
     }
 
-    fn router(&self, address: SocketAddr) -> axum::Router {
+    fn router(&self) -> axum::Router {
         let config = &self.config;
         let console = Console::new(
             self.desk.clone(),
@@ -166,7 +166,6 @@ impl App {
         );
         let door = Door { gate: self.gate.clone(), desk: self.desk.clone(), clock: self.clock.clone() };
         let vitals = Vitals { store: self.store.clone(), notices: self.notices.clone() };
-        tracing::debug!(%address, "routes are up");
         web::router(door, console, vitals, self.fake_wechat())
     }
 }

@@ -56,11 +56,12 @@ impl Courier {
                 let courier = self.clone();
                 sending.spawn(async move { courier.deliver(&delivery).await });
             }
+            // All are finished before an error counts: what WeChat took must be noted.
+            let mut all = Ok(());
             while let Some(sent) = sending.join_next().await {
-                if let Ok(Err(error)) = sent {
-                    return Err(error);
-                }
+                all = all.and(sent.unwrap_or(Ok(())));
             }
+            all?;
         }
         match self.client.trouble() {
             Some(trouble) => {
@@ -119,8 +120,9 @@ impl Courier {
     }
 
     async fn later(&self, delivery: &Delivery, why: String, after: Option<Duration>) -> Result<()> {
-        let Some(wait) = self.config.retry_after.get(usize::from(delivery.n_tries.saturating_sub(1))) else {
-            let why = format!("试了 {} 次没有发出：{why}", delivery.n_tries);
+        let n_since = delivery.n_tries.saturating_sub(delivery.n_before);
+        let Some(wait) = self.config.retry_after.get(usize::from(n_since.saturating_sub(1))) else {
+            let why = format!("试了 {n_since} 次没有发出：{why}");
             return self.give_up(delivery, why, Later::OnContact).await;
         };
         let at = self.clock.now().after((*wait).max(after.unwrap_or_default()) + jitter(*wait));

@@ -10,11 +10,10 @@ use std::process::ExitCode;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use xinqi::app::App;
-use xinqi::calendar::Calendar;
 use xinqi::clock::Clock;
 use xinqi::config::{Config, LogFormat};
 use xinqi::control::{self, Command as Control};
-use xinqi::knowledge::{Department, Knowledge};
+use xinqi::knowledge::Department;
 use xinqi::library;
 use xinqi::staff::Role;
 use xinqi::store::SledStore;
@@ -176,27 +175,18 @@ fn log_as(config: &Config) {
 fn check(config: &Config) -> ExitCode {
     let today = Clock::system().now().date();
     let dir = &config.knowledge_dir;
-    let errors = match library::load(dir, config.matching) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors,
+    let handbook = match library::load(dir, config.matching) {
+        Ok(handbook) => handbook,
+        Err(errors) => {
+            errors.iter().for_each(|error| println!("{error}"));
+            println!("{} 处错误", errors.len());
+            return ExitCode::FAILURE;
+        }
     };
-    for error in &errors {
-        println!("{error}");
-    }
-    if !errors.is_empty() {
-        println!("{} 处错误", errors.len());
-        return ExitCode::FAILURE;
-    }
-    let mut n_entries = 0;
-    if let Ok(checked) = Knowledge::check(dir, today) {
-        n_entries = checked.knowledge.entries().len();
-        checked.warnings.iter().for_each(|warning| println!("提醒：{warning}"));
-    }
-    if let Ok(calendar) = Calendar::load(&dir.join("calendar"))
-        && let Some(warning) = library::calendar_warning(&calendar, today)
-    {
-        println!("提醒：{warning}");
-    }
+    let warnings = handbook.knowledge.warnings(dir, today);
+    let calendar = library::calendar_warning(&handbook.calendar, today);
+    warnings.iter().chain(&calendar).for_each(|warning| println!("提醒：{warning}"));
+    let n_entries = handbook.knowledge.entries().len();
     println!("{n_entries} 条知识，没有错误");
     ExitCode::SUCCESS
 }

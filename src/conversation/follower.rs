@@ -4,7 +4,8 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
-use super::{Attachment, Later, NUMBER, Settlement, State, Text, Turn};
+use super::{Attachment, Cause, Later, Memory, NUMBER, Office, Settlement, State, Step, Text, Turn};
+use crate::clock::Timestamp;
 use crate::knowledge::{
     Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
 };
@@ -20,11 +21,10 @@ const MAX_CATEGORY_TITLES: usize = 9;
 /// The follower wrote a text.
 pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     let text: String = text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS).collect();
-    turn.asked = Some((text.as_str().into(), Vec::new()));
+    turn.hear(text.as_str(), false);
     if too_fast(turn) {
         return;
     }
-    open_window(turn);
     let on = turn.now.date();
     let asked = turn.office.knowledge.ask(&text, on);
     if let Verdict::Urgent(talk) = &asked.verdict {
@@ -50,11 +50,10 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
 /// The follower sent something that is no text.
 pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
     let text = format!("[{}] {}", attachment.kind, attachment.detail);
-    turn.asked = Some((text.as_str().into(), Vec::new()));
+    turn.hear(text.as_str(), false);
     if too_fast(turn) {
         return;
     }
-    open_window(turn);
     match turn.memory.state {
         State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
         _ => turn.answer(phrases::cannot_read(attachment.kind)),
@@ -64,9 +63,8 @@ pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
 
 /// The follower sent what WeChat cannot show us: a hint, no question, no ticket.
 pub(super) fn unsupported(turn: &mut Turn<'_>) {
-    turn.asked = Some(("[不支持的消息]".into(), Vec::new()));
+    turn.hear("[不支持的消息]", false);
     if !too_fast(turn) {
-        open_window(turn);
         turn.answer(phrases::UNSUPPORTED);
         hand_over_parked(turn);
     }
@@ -74,7 +72,7 @@ pub(super) fn unsupported(turn: &mut Turn<'_>) {
 
 /// Somebody began to follow.
 pub(super) fn followed(turn: &mut Turn<'_>) {
-    turn.asked = Some(("[关注]".into(), Vec::new()));
+    turn.hear("关注了公众号", true);
     turn.memory.state = State::Answering;
     turn.answer(phrases::welcome(turn.office.knowledge.office()));
 }
@@ -85,12 +83,11 @@ pub(super) fn unfollowed(turn: &mut Turn<'_>) {
     turn.memory.recent.clear();
     turn.memory.more.clear();
     turn.memory.contact = None;
-    turn.memory.window_since = None;
 }
 
 /// The follower pressed a button of the menu.
 pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
-    turn.asked = Some((format!("[菜单] {}", shorten(key, 40)).into(), Vec::new()));
+    turn.hear(format!("点了菜单 {}", shorten(key, 40)), true);
     if too_fast(turn) {
         return;
     }
@@ -122,10 +119,6 @@ fn too_fast(turn: &mut Turn<'_>) -> bool {
         turn.answer(phrases::TOO_FAST);
     }
     n >= limit
-}
-
-fn open_window(turn: &mut Turn<'_>) {
-    turn.memory.window_since = Some(turn.now);
 }
 
 /// What waited for the follower's next word goes out: by itself where the account may send, else first in this reply.
@@ -320,8 +313,8 @@ fn considered(candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) -> Vec<Con
 }
 
 fn consider(turn: &mut Turn<'_>, candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) {
-    if let Some((_, kept)) = &mut turn.asked {
-        *kept = considered(candidates, shown);
+    if let Some(exchange) = &mut turn.asked {
+        exchange.considered = considered(candidates, shown);
     }
 }
 
@@ -335,15 +328,31 @@ fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&crate::knowledge::Pla
         }
         None => State::Answering,
     };
+    if let Some(exchange) = &mut turn.asked {
+        exchange.answer_of = Some(entry.id.clone());
+    }
     turn.answer(text);
+}
+
+/// The same message again, after a crash that kept which answer it got but not the text: the text is made afresh, and
+/// nothing else of the turn happens a second time.
+pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, cause: Cause) -> Option<Step> {
+    let at = memory.recent.iter().position(|exchange| exchange.cause == cause && exchange.is_lost())?;
+    let exchange = &memory.recent[at];
+    let entry = office.knowledge.entry(exchange.answer_of.as_ref()?)?;
+    let place = office.knowledge.ask(&exchange.asked, now.date()).place;
+    let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
+    let mut memory = memory.clone();
+    memory.recent[at].reply = Some(reply.clone());
+    Some(Step { memory, reply: Some(reply), ..Step::default() })
 }
 
 fn show(turn: &mut Turn<'_>, id: &EntryId) {
     let knowledge = turn.office.knowledge;
     match knowledge.entry(id) {
         Some(entry) => {
-            if let Some((_, kept)) = &mut turn.asked {
-                *kept = vec![Considered { entry: id.clone(), percent: 100, shown: true }];
+            if let Some(exchange) = &mut turn.asked {
+                exchange.considered = vec![Considered { entry: id.clone(), percent: 100, shown: true }];
             }
             // Other numbers of the same offer stay valid.
             let before = turn.memory.state.clone();

@@ -2,7 +2,7 @@
 
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
-use super::{State, Text, Turn};
+use super::{Exchange, State, Text, Turn};
 use crate::knowledge::{guess, shorten};
 use crate::ticket::{Author, Change, Considered, Stage, Ticket, TicketId};
 use std::time::Duration;
@@ -22,9 +22,11 @@ pub(super) fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Consider
     {
         let id = newest.id;
         let text = question.map_or_else(|| Text::from("（要求人工）"), |(text, _)| text);
-        append(turn, id, &text, false);
+        let written = append(turn, id, &text, false);
         if let Some(change) = turn.change(id) {
-            let reply = phrases::added_to_newest(&change.ticket, n_open);
+            let ticket = &change.ticket;
+            let reply =
+                if written { phrases::added_to_newest(ticket, n_open) } else { phrases::full(ticket) };
             turn.answer(reply);
         }
         turn.memory.state = State::WithStaff(id);
@@ -50,7 +52,7 @@ fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Tic
         Some((text, considered)) => {
             (text.split_whitespace().collect::<Vec<_>>().join(" "), considered.clone())
         }
-        None => (String::from("要求人工咨询"), Vec::new()),
+        None => (phrases::NO_QUESTION_YET.to_owned(), Vec::new()),
     };
     let candidates = question.as_ref().map(|(text, _)| knowledge.explain(text)).unwrap_or_default();
     let (category, department) = guess(&candidates);
@@ -83,18 +85,22 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
             text: text.clone(),
             delivery: None,
         };
-        change.write(line(Author::Follower, &exchange.asked));
-        let shown = exchange.considered.iter().find(|considered| considered.shown);
-        let title =
-            shown.and_then(|shown| turn.office.knowledge.entry(&shown.entry)).map(|entry| &entry.title);
+        change.write(line(author(exchange), &exchange.asked));
+        let told = exchange.answer_of.as_ref();
+        let title = told.and_then(|id| turn.office.knowledge.entry(id)).map(|entry| &entry.title);
         let said = exchange.reply.clone().or_else(|| title.map(|title| format!("【{title}】…").into()));
         if let Some(said) = said {
             change.write(line(Author::Bot, &said));
         }
     }
-    if let Some((asked, _)) = &turn.asked {
-        change.write(turn.line(Author::Follower, asked.clone()));
+    if let Some(exchange) = &turn.asked {
+        change.write(turn.line(author(exchange), exchange.asked.clone()));
     }
+}
+
+/// What merely happened is nobody's words.
+fn author(exchange: &Exchange) -> Author {
+    if exchange.is_event { Author::System } else { Author::Follower }
 }
 
 /// More for a ticket that staff have: appended, with a receipt now and then; an answered one is taken up again.
@@ -106,21 +112,35 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
         return super::follower::answer(turn, text, &asked);
     }
     turn.memory.state = State::WithStaff(id);
-    append(turn, id, text, true);
+    if !append(turn, id, text, true)
+        && let Some(ticket) = turn.memory.ticket(id)
+    {
+        // Said every time, whatever the last receipt: these words are kept nowhere.
+        let full = phrases::full(ticket);
+        turn.answer(full);
+    }
 }
 
-pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) {
+/// Adds the follower's words to a ticket; `false` if it takes no more.
+pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) -> bool {
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, text);
     let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();
-    let Some(change) = turn.change(id) else { return };
-    let receipt = if !change.write(line) {
-        Some(phrases::full(&change.ticket))
-    } else if let Some(contact) = &contact {
+    let knowledge = turn.office.knowledge;
+    let Some(change) = turn.change(id) else { return false };
+    if !change.write(line) {
+        return false;
+    }
+    if let Some(contact) = &contact {
         change.ticket.contact = Some(contact.clone());
-        Some(phrases::contact_noted(&change.ticket))
-    } else {
-        Some(phrases::receipt(&change.ticket))
+    } else if &*change.ticket.subject == phrases::NO_QUESTION_YET {
+        let candidates = knowledge.explain(text);
+        (change.ticket.category, change.ticket.department) = guess(&candidates);
+        change.ticket.subject = shorten(text, MAX_SUBJECT_CHARS).into();
+    }
+    let receipt = match &contact {
+        Some(_) => phrases::contact_noted(&change.ticket),
+        None => phrases::receipt(&change.ticket),
     };
     // What was asked for has come, or there is a new question after the answer: the office owes an answer again.
     if matches!(change.ticket.stage, Stage::NeedsInfo | Stage::Answered) {
@@ -132,8 +152,9 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     let lately = turn.memory.receipt_at.is_some_and(|at| turn.now.since(at) < RECEIPT_EVERY);
     if with_receipt && (!lately || contact.is_some()) {
         turn.memory.receipt_at = Some(turn.now);
-        turn.reply = receipt.map(Into::into);
+        turn.answer(receipt);
     }
+    true
 }
 
 /// Whether a text looks like contact data: a telephone number, or the words of the question that asked for it.

@@ -172,8 +172,17 @@ pub struct Exchange {
     pub reply: Option<Text>,
     /// What the bot considered.
     pub considered: Vec<Considered>,
-    /// The reply was an answer from the knowledge and its text was not kept: told again, it is made afresh.
-    pub lost: bool,
+    /// The entry whose answer the reply is. Where the text was not kept, it is made afresh from this.
+    pub answer_of: Option<EntryId>,
+    /// It was no message but something that happened: followed, pressed a button.
+    pub is_event: bool,
+}
+
+impl Exchange {
+    /// The reply was an answer whose text a store did not keep.
+    fn is_lost(&self) -> bool {
+        self.reply.is_none() && self.answer_of.is_some()
+    }
 }
 
 /// A message that waits for the follower's next word.
@@ -209,8 +218,6 @@ pub struct Memory {
     pub misses: (u8, Timestamp),
     /// Messages in the running minute: its start, how many.
     pub flow: (Timestamp, u16),
-    /// When WeChat's 48-hour window was last opened by a message.
-    pub window_since: Option<Timestamp>,
     /// When the last receipt for something appended to a ticket went out.
     pub receipt_at: Option<Timestamp>,
     /// The follower was asked for contact data in this ticket and has not answered yet.
@@ -234,7 +241,7 @@ impl Memory {
     /// The saved reply if this cause has been dealt with: `Some(None)` where the reply was silence.
     pub fn replied(&self, cause: Cause) -> Option<Option<Text>> {
         if let Some(exchange) = self.recent.iter().rev().find(|exchange| exchange.cause == cause) {
-            return (!exchange.lost).then(|| exchange.reply.clone());
+            return (!exchange.is_lost()).then(|| exchange.reply.clone());
         }
         let opened = self.tickets.iter().any(|ticket| ticket.id == cause.ticket());
         (opened || self.seen.contains(&cause)).then_some(None)
@@ -244,9 +251,8 @@ impl Memory {
     /// write while it is busy. After a crash such an answer is made afresh.
     pub fn light(&self) -> Self {
         let mut light = self.clone();
-        for exchange in light.recent.iter_mut().filter(|exchange| exchange.considered.iter().any(|c| c.shown))
-        {
-            (exchange.reply, exchange.lost) = (None, true);
+        for exchange in light.recent.iter_mut().filter(|exchange| exchange.answer_of.is_some()) {
+            exchange.reply = None;
         }
         light
     }
@@ -388,6 +394,9 @@ pub enum Refusal {
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
 pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Happening) -> Step {
+    if let Some(step) = follower::tell_again(office, now, memory, happening.cause) {
+        return step;
+    }
     let mut turn = Turn::new(office, now, memory.clone(), happening);
     lapse::lapse(&mut turn);
     match &happening.event {
@@ -419,8 +428,8 @@ struct Turn<'a> {
     settles: Vec<(DeliveryId, Settlement)>,
     reply: Option<Text>,
     refusal: Option<Refusal>,
-    /// What is kept of the follower's message, where there is one.
-    asked: Option<(Text, Vec<Considered>)>,
+    /// What is kept of what the follower did, where it was the follower; the reply is put in at the end.
+    asked: Option<Exchange>,
 }
 
 impl<'a> Turn<'a> {
@@ -438,6 +447,19 @@ impl<'a> Turn<'a> {
             refusal: None,
             asked: None,
         }
+    }
+
+    /// The follower did something that gets a reply.
+    fn hear(&mut self, asked: impl Into<Text>, is_event: bool) {
+        self.asked = Some(Exchange {
+            cause: self.cause,
+            at: self.now,
+            asked: asked.into(),
+            reply: None,
+            considered: Vec::new(),
+            answer_of: None,
+            is_event,
+        });
     }
 
     fn answer(&mut self, text: impl Into<Text>) {
@@ -463,10 +485,8 @@ impl<'a> Turn<'a> {
             self.memory.put(change.ticket.clone());
         }
         match self.asked.take() {
-            Some((asked, considered)) => {
-                let reply = self.reply.clone();
-                let exchange =
-                    Exchange { cause: self.cause, at: self.now, asked, reply, considered, lost: false };
+            Some(mut exchange) => {
+                exchange.reply = self.reply.clone();
                 self.memory.remember(exchange);
             }
             None => note(&mut self.memory.seen, self.cause),

@@ -239,6 +239,8 @@ pub fn left(had_ticket: bool) -> &'static str {
 pub const REPHRASE: &str = "抱歉没答到点子上。请换个说法、多写一点情况再问一次；或回复“人工”转给工作人员。";
 /// 没用, 继续 or a rating where there is nothing it could mean.
 pub const NOTHING_YET: &str = "请先写下您的问题，我来查。要找工作人员请回复“人工”。";
+/// The subject of a ticket whose question is still to come.
+pub const NO_QUESTION_YET: &str = "要求人工咨询";
 /// Nothing more waits.
 pub const NO_MORE: &str = "没有更多内容了。";
 /// A rating without an answer to rate.

@@ -347,6 +347,39 @@ fn the_placeholder_of_numbers_cannot_be_typed() {
 }
 
 #[test]
+fn an_answer_lost_in_a_crash_is_told_again_and_nothing_happens_twice() {
+    let mut chat = Chat::begin();
+    let question = Event::Said("杭州员工没签合同要付双倍工资吗".into());
+    let reply = chat.reply(question.clone());
+    chat.said("外星人来开公司要不要护照");
+    chat.memory = Memory { tickets: chat.memory.tickets.clone(), ..chat.memory.light() };
+    let before = chat.memory.clone();
+    assert_eq!(chat.memory.replied(Cause(1 << 64 | 1)), None, "its text is gone");
+    chat.n_happened = 0;
+    assert_eq!(chat.reply(question), reply);
+    assert_eq!((&chat.memory.state, chat.ticket().n_lines), (&before.state, before.tickets[0].n_lines));
+}
+
+#[test]
+fn a_bare_call_for_a_person_gets_its_subject_and_department_with_the_next_words() {
+    let mut chat = Chat::begin();
+    chat.said("人工");
+    assert_eq!(chat.ticket().department, crate::knowledge::Department::Desk);
+    chat.said("员工工伤了公司没交社保怎么赔");
+    assert_eq!(&*chat.ticket().subject, "员工工伤了公司没交社保怎么赔");
+    assert_eq!(chat.ticket().department, crate::knowledge::Department::Union);
+}
+
+#[test]
+fn noise_decides_no_department_and_what_happened_is_nobodys_words() {
+    let mut chat = Chat::begin();
+    chat.reply(Event::Followed);
+    let step = chat.happens(Event::Said("外星人来开公司要不要护照".into()));
+    assert_eq!(chat.ticket().department, crate::knowledge::Department::Desk);
+    assert_eq!(step.changes[0].lines[0].author, crate::ticket::Author::System);
+}
+
+#[test]
 fn memory_is_bounded_whatever_is_said() {
     let mut chat = Chat::begin();
     chat.said("外星人来开公司要不要护照");
@@ -357,8 +390,10 @@ fn memory_is_bounded_whatever_is_said() {
     let bytes = postcard::to_stdvec(&chat.memory).unwrap().len();
     assert!(bytes < 40_000, "{bytes}");
     assert_eq!(chat.ticket().n_lines, crate::ticket::MAX_LINES);
-    chat.after(Duration::from_secs(700));
-    assert!(chat.said("还有").contains("已经记满"), "the follower is told");
+    assert!(chat.said("还有").contains("已经记满"), "the follower is told, every time");
+    assert!(chat.said("还有").contains("已经记满"));
+    let urgent = chat.said("我不想活了");
+    assert!(urgent.contains("110") || urgent.contains("120"), "{urgent}");
 }
 
 #[test]

@@ -14,15 +14,6 @@ use std::path::{Path, PathBuf};
 /// More entries than this are refused; the index counts them in 16 bits with room to spare.
 const MAX_ENTRIES: usize = 5_000;
 
-/// What `check` has to say beyond errors.
-#[derive(Debug)]
-pub struct Checked {
-    /// What was loaded.
-    pub knowledge: Knowledge,
-    /// What the office should look at; nothing that stops the service.
-    pub warnings: Vec<String>,
-}
-
 impl Knowledge {
     /// Reads the whole folder; every error of every file, not only the first.
     pub fn load(dir: &Path, thresholds: Thresholds) -> Result<Self, Vec<FileError>> {
@@ -40,19 +31,18 @@ impl Knowledge {
         if errors.is_empty() { Ok(knowledge) } else { Err(errors) }
     }
 
-    /// Reads the folder and looks at it with an editor's eyes on that day.
-    pub fn check(dir: &Path, on: Date) -> Result<Checked, Vec<FileError>> {
-        let knowledge = Self::load(dir, Thresholds::default())?;
+    /// What an editor should look at on that day; nothing that stops the service. Files are named from `dir`.
+    pub fn warnings(&self, dir: &Path, on: Date) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (name, value) in knowledge.office.placeholders() {
+        for (name, value) in self.office.placeholders() {
             if value.trim().is_empty() {
                 warnings.push(format!("office.toml：{name} 还没填，含它的句子不会发给用户"));
             }
         }
-        if knowledge.office.liaison.is_empty() {
+        if self.office.liaison.is_empty() {
             warnings.push("office.toml：还没有驻楼联络员（[[liaison]]）".into());
         }
-        for entry in &knowledge.entries {
+        for entry in &self.entries {
             let name = entry.file.strip_prefix(dir).unwrap_or(&entry.file).display();
             if entry.recheck.is_some_and(|day| day <= on) {
                 warnings.push(format!(
@@ -66,7 +56,7 @@ impl Knowledge {
                 warnings.push(format!("{name}：{last} 到期，请准备更新"));
             }
         }
-        Ok(Checked { knowledge, warnings })
+        warnings
     }
 
     /// No entry may be too long for one WeChat text, in its longest form.

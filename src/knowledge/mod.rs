@@ -11,7 +11,6 @@ mod text;
 
 pub use answer::{MAX_REPLY, OfficeFacts, Validity, zh_date};
 pub use file::{Entry, FileError};
-pub use load::Checked;
 pub use place::{Place, Region};
 pub use rank::{Candidate, Reason, Thresholds, Verdict, guess};
 pub use smalltalk::{Talk, TalkKind};

@@ -188,8 +188,14 @@ fn is_rival(first: &Candidate<'_>, other: &Candidate<'_>, on: Date) -> bool {
     !(current(first) && !current(other) && other.entry.superseded_by.as_ref() == Some(&first.entry.id))
 }
 
+/// Below this the nearest entry is near by chance; of questions of another world the median is 0.11.
+const GUESS_NEEDS: f32 = 0.15;
+
 /// Category and department by the weight of the candidates; the consultation office where there are none.
 pub fn guess(candidates: &[Candidate<'_>]) -> (Category, Department) {
+    if candidates.first().is_none_or(|first| first.score < GUESS_NEEDS) {
+        return (Category::Service, Department::Desk);
+    }
     let mut votes: Vec<((Category, Department), f32)> = Vec::new();
     for candidate in candidates.iter().take(5) {
         let key = (candidate.entry.category, candidate.entry.department);
@@ -200,8 +206,5 @@ pub fn guess(candidates: &[Candidate<'_>]) -> (Category, Department) {
         }
     }
     votes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    match votes.first() {
-        Some((key, weight)) if *weight >= 0.01 => *key,
-        _ => (Category::Service, Department::Desk),
-    }
+    votes.first().map_or((Category::Service, Department::Desk), |(key, _)| *key)
 }

@@ -88,8 +88,10 @@ pub struct Delivery {
     pub text: Text,
     /// Since when it waits.
     pub promised_at: Timestamp,
-    /// How often it has been tried.
+    /// How often it has been tried, in all.
     pub n_tries: u16,
+    /// How many of these were made before it last became due anew.
+    pub n_before: u16,
     /// What the last try said.
     pub last_error: Option<String>,
     /// Where it stands.
@@ -110,6 +112,7 @@ impl Delivery {
             text: say.text.clone(),
             promised_at: at,
             n_tries: 0,
+            n_before: 0,
             last_error: None,
             fate,
         }

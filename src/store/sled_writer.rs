@@ -149,6 +149,9 @@ impl Disk {
         for (id, fate) in &turn.step.settles {
             // A message promised in this very turn is not settled by it; one that is gone needs no settling.
             if let Some(mut stored) = self.stored(*id)? {
+                if matches!(fate, Settlement::Due(_)) {
+                    stored.delivery.n_before = stored.delivery.n_tries;
+                }
                 stored.delivery.fate = fate.clone();
                 self.put_delivery(batch, stored)?;
             }

@@ -61,7 +61,7 @@ impl FromRequest<Door> for FromWechat {
     async fn from_request(request: Request, door: &Door) -> Result<Self, Refused> {
         let extract::Query(query) =
             extract::Query::<Query>::try_from_uri(request.uri()).map_err(|_| Refused(Refusal::Incomplete))?;
-        // Whoever cannot sign is sent away before a byte of the body is read.
+        door.gate.knock(&query, door.clock.now()).map_err(Refused)?;
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {

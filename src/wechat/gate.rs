@@ -157,6 +157,12 @@ impl Gate {
             .ok_or(Refusal::Incomplete)
     }
 
+    /// Whether whoever sends this query knows the token, before a byte of the body is read: strangers are not listened
+    /// to. Says nothing about the body.
+    pub fn knock(&self, query: &Query, now: Timestamp) -> Result<(), Refusal> {
+        self.prove(query, now).map(drop)
+    }
+
     /// The message in a push, once everything about it holds.
     pub fn open(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Inbound, Refusal> {
         if body.len() > MAX_BODY_BYTES {

@@ -7,7 +7,7 @@ mod console;
 mod crash;
 mod delivery;
 mod harness;
-mod loops;
+mod matching;
 mod process;
 mod store_contract;
 mod store_people;

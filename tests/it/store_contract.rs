@@ -32,7 +32,15 @@ pub fn later(seconds: u64) -> Timestamp {
 fn turn(cause: u128, follower: FollowerId, memory: &Memory, reply: &str) -> Turn {
     let (cause, mut memory, made_from) = (Cause(cause), memory.clone(), memory.version);
     let (asked, said) = ("问".into(), Some(reply.into()));
-    let exchange = Exchange { cause, at: NOW, asked, reply: said, considered: Vec::new(), lost: false };
+    let exchange = Exchange {
+        cause,
+        at: NOW,
+        asked,
+        reply: said,
+        considered: Vec::new(),
+        answer_of: None,
+        is_event: false,
+    };
     memory.recent.push_back(exchange);
     Turn {
         cause,
