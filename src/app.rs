@@ -164,7 +164,12 @@ impl App {
             },
             self.setup.clone(),
         );
-        let door = Door { gate: self.gate.clone(), desk: self.desk.clone(), clock: self.clock.clone() };
+        let door = Door {
+            gate: self.gate.clone(),
+            desk: self.desk.clone(),
+            clock: self.clock.clone(),
+            refusals: Arc::default(),
+        };
         let vitals = Vitals { store: self.store.clone(), notices: self.notices.clone() };
         web::router(door, console, vitals, self.fake_wechat())
     }

@@ -66,7 +66,7 @@ fn stream(config: &Config, handbook: &Handbook, now: Timestamp) -> anyhow::Resul
     Ok(())
 }
 
-fn answer<'a>(id: &'a str, text: &str, asked: &'a Asked<'a>, now: Timestamp, reply: String) -> Answer<'a> {
+fn answer<'a>(id: &'a str, text: &str, asked: &'a Asked, now: Timestamp, reply: String) -> Answer<'a> {
     let first = asked.candidates.first();
     let told = matches!(asked.verdict, Verdict::Answer(_) | Verdict::Offer(_));
     let foreign = |place| first.is_some_and(|c| !xinqi::knowledge::Place::is_under(place, c.entry.region));
@@ -87,7 +87,7 @@ fn answer<'a>(id: &'a str, text: &str, asked: &'a Asked<'a>, now: Timestamp, rep
     }
 }
 
-fn verdict(text: &str, asked: &Asked<'_>) -> &'static str {
+fn verdict(text: &str, asked: &Asked) -> &'static str {
     use conversation::Command;
     match (&asked.verdict, conversation::command(text)) {
         (Verdict::Urgent(_), _) => "smalltalk",
@@ -132,7 +132,7 @@ fn explain(config: &Config, handbook: &Handbook, now: Timestamp, text: &str) {
             candidate.entry.id,
             shorten(&candidate.entry.title, 30),
             candidate.likeness,
-            candidate.phrase.unwrap_or("无"),
+            candidate.phrase().unwrap_or("无"),
             candidate.coverage,
         );
     }

@@ -4,12 +4,13 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
-use super::{Attachment, Cause, Later, Memory, NUMBER, Office, Settlement, State, Step, Text, Turn};
+use super::{Attachment, Cause, Later, Memory, NUMBER, Office, Reply, Settlement, State, Step, Text, Turn};
 use crate::clock::Timestamp;
 use crate::knowledge::{
     Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
 };
 use crate::ticket::{Author, Considered, Number, Rating, Stage};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Of a follower's text so many characters are kept; WeChat itself sends at most about 700.
@@ -136,6 +137,7 @@ fn hand_over_parked(turn: &mut Turn<'_>) {
     let Some(first) = in_reply.next() else { return };
     turn.memory.more.extend(in_reply);
     turn.memory.more.extend(turn.reply.take());
+    turn.answer_of = None;
     turn.reply = Some(with_more(first, !turn.memory.more.is_empty()));
 }
 
@@ -277,12 +279,16 @@ fn chosen(text: &str, entries: &[EntryId]) -> Option<EntryId> {
 }
 
 /// A question to the bot.
-pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked<'_>) {
+pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked) {
     turn.memory.state = State::Answering;
+    let liaisons = turn.office.knowledge.office().liaisons_for(text);
+    if !liaisons.is_empty() {
+        return turn.answer(phrases::liaisons(&liaisons));
+    }
     match &asked.verdict {
         Verdict::Answer(candidate) => {
             consider(turn, &asked.candidates, &[candidate]);
-            tell(turn, candidate.entry, asked.place.as_ref());
+            tell(turn, &candidate.entry, asked.place.as_ref());
         }
         Verdict::Offer(candidates) => {
             consider(turn, &asked.candidates, &candidates.iter().collect::<Vec<_>>());
@@ -299,7 +305,7 @@ pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked<'_>) {
     }
 }
 
-fn considered(candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) -> Vec<Considered> {
+fn considered(candidates: &[Candidate], shown: &[&Candidate]) -> Vec<Considered> {
     let percent = |score: f32| (score * 100.0).round().clamp(0.0, 100.0) as u8;
     candidates
         .iter()
@@ -312,7 +318,7 @@ fn considered(candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) -> Vec<Con
         .collect()
 }
 
-fn consider(turn: &mut Turn<'_>, candidates: &[Candidate<'_>], shown: &[&Candidate<'_>]) {
+fn consider(turn: &mut Turn<'_>, candidates: &[Candidate], shown: &[&Candidate]) {
     if let Some(exchange) = &mut turn.asked {
         exchange.considered = considered(candidates, shown);
     }
@@ -328,22 +334,22 @@ fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&crate::knowledge::Pla
         }
         None => State::Answering,
     };
-    if let Some(exchange) = &mut turn.asked {
-        exchange.answer_of = Some(entry.id.clone());
-    }
+    turn.answer_of = Some(entry.id.clone());
     turn.answer(text);
 }
 
 /// The same message again, after a crash that kept which answer it got but not the text: the text is made afresh, and
 /// nothing else of the turn happens a second time.
 pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, cause: Cause) -> Option<Step> {
-    let at = memory.recent.iter().position(|exchange| exchange.cause == cause && exchange.is_lost())?;
+    let at = memory.recent.iter().position(|exchange| exchange.cause == cause)?;
     let exchange = &memory.recent[at];
-    let entry = office.knowledge.entry(exchange.answer_of.as_ref()?)?;
-    let place = office.knowledge.ask(&exchange.asked, now.date()).place;
+    let Reply::Answer(id, None) = &exchange.reply else { return None };
+    let entry = office.knowledge.entry(id)?;
+    let place = office.knowledge.ask(&exchange.asked, now.date()).place.clone();
     let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
+    let told = Reply::Answer(id.clone(), Some(reply.clone()));
     let mut memory = memory.clone();
-    memory.recent[at].reply = Some(reply.clone());
+    Arc::make_mut(&mut memory.recent[at]).reply = told;
     Some(Step { memory, reply: Some(reply), ..Step::default() })
 }
 
@@ -378,7 +384,7 @@ fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<&crate::knowl
 
 fn list(turn: &mut Turn<'_>, category: Category) {
     let on = turn.now.date();
-    let mut entries: Vec<&Entry> =
+    let mut entries: Vec<&Arc<Entry>> =
         turn.office.knowledge.entries().iter().filter(|entry| entry.category == category).collect();
     entries.sort_by_key(|entry| !matches!(entry.validity(on), Validity::Current));
     entries.truncate(MAX_CATEGORY_TITLES);

@@ -2,7 +2,7 @@
 
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
-use super::{Exchange, State, Text, Turn};
+use super::{Exchange, Reply, State, Text, Turn};
 use crate::knowledge::{guess, shorten};
 use crate::ticket::{Author, Change, Considered, Stage, Ticket, TicketId};
 use std::time::Duration;
@@ -86,9 +86,12 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
             delivery: None,
         };
         change.write(line(author(exchange), &exchange.asked));
-        let told = exchange.answer_of.as_ref();
-        let title = told.and_then(|id| turn.office.knowledge.entry(id)).map(|entry| &entry.title);
-        let said = exchange.reply.clone().or_else(|| title.map(|title| format!("【{title}】…").into()));
+        let said = match &exchange.reply {
+            Reply::Answer(id, None) => {
+                turn.office.knowledge.entry(id).map(|entry| format!("【{}】…", entry.title).into())
+            }
+            reply => reply.text().cloned(),
+        };
         if let Some(said) = said {
             change.write(line(Author::Bot, &said));
         }

@@ -168,20 +168,42 @@ pub struct Exchange {
     pub at: Timestamp,
     /// The message.
     pub asked: Text,
-    /// The reply; `None` where none was due.
-    pub reply: Option<Text>,
+    /// The reply.
+    pub reply: Reply,
     /// What the bot considered.
     pub considered: Vec<Considered>,
-    /// The entry whose answer the reply is. Where the text was not kept, it is made afresh from this.
-    pub answer_of: Option<EntryId>,
     /// It was no message but something that happened: followed, pressed a button.
     pub is_event: bool,
 }
 
-impl Exchange {
-    /// The reply was an answer whose text a store did not keep.
-    fn is_lost(&self) -> bool {
-        self.reply.is_none() && self.answer_of.is_some()
+/// What the bot replied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Nothing: none was due.
+    Silence,
+    /// These words.
+    Words(Text),
+    /// The answer of an entry. Its text, nearly all of what would have to be written, is not stored: after a restart
+    /// it is made afresh.
+    Answer(EntryId, #[serde(skip)] Option<Text>),
+}
+
+impl Reply {
+    /// What was said, as far as it is at hand.
+    pub fn text(&self) -> Option<&Text> {
+        match self {
+            Self::Silence | Self::Answer(_, None) => None,
+            Self::Words(text) | Self::Answer(_, Some(text)) => Some(text),
+        }
+    }
+
+    /// The same with its text replaced.
+    pub fn map(&self, change: impl FnOnce(&Text) -> Text) -> Self {
+        match self {
+            Self::Words(text) => Self::Words(change(text)),
+            Self::Answer(entry, Some(text)) => Self::Answer(entry.clone(), Some(change(text))),
+            other => other.clone(),
+        }
     }
 }
 
@@ -211,7 +233,7 @@ pub struct Memory {
     /// Texts that wait for 继续, where the account has no customer-service interface.
     pub more: VecDeque<Text>,
     /// The last exchanges, oldest first.
-    pub recent: VecDeque<Exchange>,
+    pub recent: VecDeque<Arc<Exchange>>,
     /// Causes of other happenings, so that they count once.
     pub seen: VecDeque<Cause>,
     /// How often in a row the follower found an answer of no use, and when last.
@@ -241,20 +263,11 @@ impl Memory {
     /// The saved reply if this cause has been dealt with: `Some(None)` where the reply was silence.
     pub fn replied(&self, cause: Cause) -> Option<Option<Text>> {
         if let Some(exchange) = self.recent.iter().rev().find(|exchange| exchange.cause == cause) {
-            return (!exchange.is_lost()).then(|| exchange.reply.clone());
+            let lost = matches!(exchange.reply, Reply::Answer(_, None));
+            return (!lost).then(|| exchange.reply.text().cloned());
         }
         let opened = self.tickets.iter().any(|ticket| ticket.id == cause.ticket());
         (opened || self.seen.contains(&cause)).then_some(None)
-    }
-
-    /// The memory without the texts of answers from the knowledge, which make up nearly all of it: what a store may
-    /// write while it is busy. After a crash such an answer is made afresh.
-    pub fn light(&self) -> Self {
-        let mut light = self.clone();
-        for exchange in light.recent.iter_mut().filter(|exchange| exchange.answer_of.is_some()) {
-            exchange.reply = None;
-        }
-        light
     }
 
     /// The ticket of that name, if it is at hand.
@@ -264,11 +277,13 @@ impl Memory {
 
     fn remember(&mut self, exchange: Exchange) {
         // Of what lies further back only what was shown is of interest.
-        if let Some(before) = self.recent.iter_mut().rev().nth(MAX_CONSIDERED - 1) {
-            before.considered.retain(|considered| considered.shown);
+        if let Some(before) = self.recent.iter_mut().rev().nth(MAX_CONSIDERED - 1)
+            && before.considered.iter().any(|considered| !considered.shown)
+        {
+            Arc::make_mut(before).considered.retain(|considered| considered.shown);
         }
-        self.recent.push_back(exchange);
-        let bytes = |e: &Exchange| e.asked.len() + e.reply.as_ref().map_or(0, |reply| reply.len());
+        self.recent.push_back(Arc::new(exchange));
+        let bytes = |e: &Arc<Exchange>| e.asked.len() + e.reply.text().map_or(0, |text| text.len());
         let mut total: usize = self.recent.iter().map(bytes).sum();
         while self.recent.len() > MAX_RECENT || (total > MAX_RECENT_BYTES && self.recent.len() > 1) {
             if let Some(oldest) = self.recent.pop_front() {
@@ -427,6 +442,8 @@ struct Turn<'a> {
     says: Vec<Say>,
     settles: Vec<(DeliveryId, Settlement)>,
     reply: Option<Text>,
+    /// The entry whose answer the reply is.
+    answer_of: Option<EntryId>,
     refusal: Option<Refusal>,
     /// What is kept of what the follower did, where it was the follower; the reply is put in at the end.
     asked: Option<Exchange>,
@@ -444,6 +461,7 @@ impl<'a> Turn<'a> {
             says: Vec::new(),
             settles: Vec::new(),
             reply: None,
+            answer_of: None,
             refusal: None,
             asked: None,
         }
@@ -455,9 +473,8 @@ impl<'a> Turn<'a> {
             cause: self.cause,
             at: self.now,
             asked: asked.into(),
-            reply: None,
+            reply: Reply::Silence,
             considered: Vec::new(),
-            answer_of: None,
             is_event,
         });
     }
@@ -486,7 +503,11 @@ impl<'a> Turn<'a> {
         }
         match self.asked.take() {
             Some(mut exchange) => {
-                exchange.reply = self.reply.clone();
+                exchange.reply = match (self.reply.clone(), self.answer_of.take()) {
+                    (None, _) => Reply::Silence,
+                    (Some(text), None) => Reply::Words(text),
+                    (Some(text), Some(entry)) => Reply::Answer(entry, Some(text)),
+                };
                 self.memory.remember(exchange);
             }
             None => note(&mut self.memory.seen, self.cause),

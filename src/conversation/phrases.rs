@@ -3,7 +3,7 @@
 use super::NUMBER;
 use crate::calendar::Deadline;
 use crate::clock::Timestamp;
-use crate::knowledge::{Category, OfficeFacts, Place, shorten};
+use crate::knowledge::{Category, Liaison, OfficeFacts, Place, shorten};
 use crate::ticket::{Number, Rating, Stage, Ticket};
 use std::fmt::Write;
 
@@ -26,6 +26,19 @@ pub fn menu(office: &OfficeFacts) -> String {
         "莘企政策咨询可以回答：\n· 帮扶政策（税费、补贴、贷款、房租）\n· 劳资纠纷（合同、工资、社保、工伤、辞退）\n· 法律事务（租赁、欠款、担保、注销、商标）\n· 复工复产（2020年的规定和现在的规则）\n· 办事服务（找谁办、怎么申报）\n\n直接写下问题即可。也可以回复：\n· 人工：转给工作人员\n· 进度：查自己的咨询单；“进度 1124-007”查某一张\n· 退出：结束当前对话，重新提问",
     );
     contact_lines(&mut text, office);
+    text
+}
+
+/// The liaisons of office buildings somebody asked for.
+pub fn liaisons(liaisons: &[&Liaison]) -> String {
+    let mut text = String::from("驻楼联络员：");
+    for liaison in liaisons {
+        let _ = write!(text, "\n· {}：{}", liaison.building.trim(), liaison.name.trim());
+        if !liaison.phone.trim().is_empty() {
+            let _ = write!(text, "，电话 {}", liaison.phone.trim());
+        }
+    }
+    text.push_str("\n\n没有您的楼宇，或要办公室转告的，回复“人工”。");
     text
 }
 

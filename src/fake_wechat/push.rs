@@ -237,7 +237,8 @@ impl FakeWechat {
     pub fn seal(&self, who: &OpenId, xml: &str, random: [u8; 16]) -> Push {
         let settings = &self.inner.settings;
         let timestamp = self.now().as_s().to_string();
-        let nonce = (u128::from_le_bytes(random) % 10_000_000_000).to_string();
+        // WeChat's have ten digits; of those two could meet when a hundred thousand pushes are made within one second.
+        let nonce = (u128::from_le_bytes(random) as u64).to_string();
         let mut query = Query {
             signature: Some(sign(&[settings.token.expose(), &timestamp, &nonce])),
             openid: Some(who.as_str().to_owned()),

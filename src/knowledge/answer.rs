@@ -57,6 +57,20 @@ impl OfficeFacts {
         ]
     }
 
+    /// The liaisons a message asks for: of the buildings it names, or all (at most ten) where it names none. Empty
+    /// when it does not ask for a liaison.
+    pub fn liaisons_for(&self, message: &str) -> Vec<&Liaison> {
+        const MAX: usize = 10;
+        if !message.contains("联络员") {
+            return Vec::new();
+        }
+        let filled =
+            || self.liaison.iter().filter(|l| !l.building.trim().is_empty() && !l.name.trim().is_empty());
+        let named: Vec<&Liaison> =
+            filled().filter(|l| message.contains(l.building.trim())).take(MAX).collect();
+        if named.is_empty() { filled().take(MAX).collect() } else { named }
+    }
+
     /// A line with its placeholders filled; `None` when one of them has no value.
     fn fill(&self, line: &str) -> Option<String> {
         let mut line = line.to_owned();
@@ -181,4 +195,26 @@ impl Entry {
 /// A date as Chinese prose has it.
 pub fn zh_date(date: Date) -> String {
     format!("{}年{}月{}日", date.year(), date.month(), date.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Liaison, OfficeFacts};
+
+    #[test]
+    fn a_liaison_is_named_to_whoever_asks_for_one() {
+        let liaison =
+            |building: &str| Liaison {
+                building: building.into(), name: "王师傅".into(), phone: "".into()
+            };
+        let office = OfficeFacts {
+            liaison: vec![liaison("凯德大厦"), liaison("龙之梦"), liaison("")],
+            ..Default::default()
+        };
+        let named =
+            |message| office.liaisons_for(message).iter().map(|l| l.building.clone()).collect::<Vec<_>>();
+        assert_eq!(named("龙之梦的联络员是谁"), ["龙之梦"]);
+        assert_eq!(named("我们楼的联络员怎么联系"), ["凯德大厦", "龙之梦"]);
+        assert!(named("龙之梦的房租能减吗").is_empty());
+    }
 }

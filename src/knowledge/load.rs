@@ -5,11 +5,13 @@ use super::file::{self, Entry, FileError};
 use super::index::{Index, Synonyms};
 use super::smalltalk::Talks;
 use super::text::normalise;
-use super::{Category, Knowledge, Place, Region, Thresholds};
+use super::{Category, Knowledge, MAX_CACHED, Place, Region, Thresholds};
 use jiff::civil::Date;
+use quick_cache::sync::Cache;
 use regex::Regex;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// More entries than this are refused; the index counts them in 16 bits with room to spare.
 const MAX_ENTRIES: usize = 5_000;
@@ -96,7 +98,9 @@ fn build(
     }
     let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
     let index = Index::build(&entries, synonyms);
-    Knowledge { entries, by_id, first_phrase, index, patterns, talks, office, thresholds }
+    let entries = entries.into_iter().map(Arc::new).collect();
+    let asked = Cache::new(MAX_CACHED);
+    Knowledge { asked, entries, by_id, first_phrase, index, patterns, talks, office, thresholds }
 }
 
 fn entries(dir: &Path, errors: &mut Vec<FileError>) -> Vec<Entry> {

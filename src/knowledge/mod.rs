@@ -9,7 +9,7 @@ mod rank;
 mod smalltalk;
 mod text;
 
-pub use answer::{MAX_REPLY, OfficeFacts, Validity, zh_date};
+pub use answer::{Liaison, MAX_REPLY, OfficeFacts, Validity, zh_date};
 pub use file::{Entry, FileError};
 pub use place::{Place, Region};
 pub use rank::{Candidate, Reason, Thresholds, Verdict, guess};
@@ -18,6 +18,7 @@ pub use text::{normalise, shorten};
 
 use index::Index;
 use jiff::civil::Date;
+use quick_cache::sync::Cache;
 use regex::Regex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,7 @@ impl Department {
 /// Everything the office knows, loaded and indexed. Replaced as a whole when a file changes.
 #[derive(Debug)]
 pub struct Knowledge {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     by_id: FxHashMap<EntryId, usize>,
     /// Position of each entry's first phrasing among all phrasings.
     first_phrase: Vec<usize>,
@@ -145,47 +146,56 @@ pub struct Knowledge {
     talks: Talks,
     office: OfficeFacts,
     thresholds: Thresholds,
+    /// What came of the questions asked last: many owners ask the same in the same words.
+    asked: Cache<Box<str>, (Date, Arc<Asked>)>,
 }
+
+/// So many questions' outcomes are kept, of no more than so many bytes each: some 6 MB.
+const MAX_CACHED: usize = 4_096;
+const MAX_CACHED_BYTES: usize = 300;
 
 /// What came of a question.
 #[derive(Debug)]
-pub struct Asked<'k> {
+pub struct Asked {
     /// What to do.
-    pub verdict: Verdict<'k>,
+    pub verdict: Verdict,
     /// The entries that come nearest, best first, whatever the verdict.
-    pub candidates: Vec<Candidate<'k>>,
+    pub candidates: Vec<Candidate>,
     /// A place outside the office's reach that the question names.
     pub place: Option<Place>,
 }
 
 impl Knowledge {
     /// Which entry answers the question on that day; the candidates are there for every verdict.
-    pub fn ask(&self, question: &str, on: Date) -> Asked<'_> {
-        rank::ask(self, question, on)
+    pub fn ask(&self, question: &str, on: Date) -> Arc<Asked> {
+        if question.len() > MAX_CACHED_BYTES {
+            return Arc::new(rank::ask(self, question, on));
+        }
+        if let Some((_, asked)) = self.asked.get(question).filter(|(day, _)| *day == on) {
+            return asked;
+        }
+        let asked = Arc::new(rank::ask(self, question, on));
+        self.asked.insert(question.into(), (on, asked.clone()));
+        asked
     }
 
     /// The entries nearest to the question with the share of each signal, best first.
-    pub fn explain(&self, question: &str) -> Vec<Candidate<'_>> {
+    pub fn explain(&self, question: &str) -> Vec<Candidate> {
         rank::candidates(self, &normalise(question), None)
     }
 
     /// The entry of that name.
-    pub fn entry(&self, id: &EntryId) -> Option<&Entry> {
+    pub fn entry(&self, id: &EntryId) -> Option<&Arc<Entry>> {
         self.by_id.get(id).and_then(|n| self.entries.get(*n))
     }
 
     /// All entries, by category and name.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 
     /// The answer of an entry as it goes to the follower, and the entry that replaced it, if it is over.
-    pub fn answer<'k>(
-        &'k self,
-        entry: &'k Entry,
-        on: Date,
-        place: Option<&Place>,
-    ) -> (String, Option<&'k Entry>) {
+    pub fn answer(&self, entry: &Entry, on: Date, place: Option<&Place>) -> (String, Option<&Arc<Entry>>) {
         let over = !matches!(entry.validity(on), Validity::Current | Validity::NotYet(_));
         let successor = entry.superseded_by.as_ref().filter(|_| over).and_then(|id| self.entry(id));
         let place = place.filter(|place| !place.is_under(Region::Shanghai));
@@ -199,7 +209,7 @@ impl Knowledge {
 
     /// How well each phrasing is found by the others: for each, the verdict's candidates with the phrasing itself
     /// left out. For measuring.
-    pub fn leave_one_out(&self) -> impl Iterator<Item = (&Entry, &str, Vec<Candidate<'_>>)> {
+    pub fn leave_one_out(&self) -> impl Iterator<Item = (&Arc<Entry>, &str, Vec<Candidate>)> {
         self.entries.iter().enumerate().flat_map(move |(n, entry)| {
             entry.questions.iter().enumerate().map(move |(q, question)| {
                 let without = Some(self.first_phrase[n] + q);

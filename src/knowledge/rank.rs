@@ -8,6 +8,7 @@ use super::text::{is_han, normalise};
 use super::{Asked, Category, Department, Knowledge, Validity};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// From which confidence on the bot answers, or offers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,19 +31,26 @@ impl Default for Thresholds {
 
 /// An entry that may answer, with each signal's share.
 #[derive(Clone, Debug)]
-pub struct Candidate<'k> {
+pub struct Candidate {
     /// The entry.
-    pub entry: &'k Entry,
+    pub entry: Arc<Entry>,
     /// Confidence, 0–1.
     pub score: f32,
     /// Share of the question's information the entry covers, 0–1.
     pub coverage: f32,
     /// Likeness to the nearest phrasing, 0–1.
     pub likeness: f32,
-    /// The nearest phrasing.
-    pub phrase: Option<&'k str>,
+    /// Which of the entry's phrasings is the nearest.
+    pub phrase: Option<usize>,
     /// One of the entry's patterns matched.
     pub pattern: bool,
+}
+
+impl Candidate {
+    /// The nearest phrasing.
+    pub fn phrase(&self) -> Option<&str> {
+        self.phrase.and_then(|n| self.entry.questions.get(n)).map(String::as_str)
+    }
 }
 
 /// Why nothing is answered or offered.
@@ -56,15 +64,15 @@ pub enum Reason {
 
 /// What to do with a question.
 #[derive(Debug)]
-pub enum Verdict<'k> {
+pub enum Verdict {
     /// Answer with this entry.
-    Answer(Candidate<'k>),
+    Answer(Candidate),
     /// Offer these, at most three.
-    Offer(Vec<Candidate<'k>>),
+    Offer(Vec<Candidate>),
     /// A fixed reply.
-    SmallTalk(&'k Talk),
+    SmallTalk(Arc<Talk>),
     /// Somebody is in danger: this first.
-    Urgent(&'k Talk),
+    Urgent(Arc<Talk>),
     /// Nothing fits.
     Unknown(Reason),
 }
@@ -92,11 +100,7 @@ const COVERAGE_SHARE: f32 = 0.4;
 const COVERAGE_FULL: f32 = 0.75;
 
 /// The nearest entries, best first.
-pub(super) fn candidates<'k>(
-    k: &'k Knowledge,
-    normalised: &str,
-    without: Option<usize>,
-) -> Vec<Candidate<'k>> {
+pub(super) fn candidates(k: &Knowledge, normalised: &str, without: Option<usize>) -> Vec<Candidate> {
     let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
     let normalised = &normalised[..cut];
     let mut hits: Vec<(f32, Hit)> =
@@ -106,7 +110,7 @@ pub(super) fn candidates<'k>(
         hits.truncate(MAX_NEAR);
     }
     let matches = |hit: &Hit| k.patterns[hit.entry].iter().any(|pattern| pattern.is_match(normalised));
-    let mut found: Vec<Candidate<'k>> =
+    let mut found: Vec<Candidate> =
         hits.into_iter().map(|(fused, hit)| candidate(k, hit, fused, matches(&hit))).collect();
     found.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.id.cmp(&b.entry.id)));
     found.truncate(MAX_CANDIDATES);
@@ -117,7 +121,7 @@ fn fused(hit: &Hit) -> f32 {
     LIKENESS_SHARE * hit.likeness + COVERAGE_SHARE * (hit.coverage / COVERAGE_FULL).min(1.0)
 }
 
-fn candidate(k: &Knowledge, hit: Hit, fused: f32, pattern: bool) -> Candidate<'_> {
+fn candidate(k: &Knowledge, hit: Hit, fused: f32, pattern: bool) -> Candidate {
     let entry = &k.entries[hit.entry];
     // Among several entries whose patterns match, the fused score still decides the order.
     let score = match pattern {
@@ -125,28 +129,28 @@ fn candidate(k: &Knowledge, hit: Hit, fused: f32, pattern: bool) -> Candidate<'_
         true => PATTERN_OFFER,
         false => fused,
     };
-    let phrase = hit.phrase.and_then(|n| entry.questions.get(n - k.first_phrase[hit.entry]));
+    let phrase = hit.phrase.map(|n| n - k.first_phrase[hit.entry]);
     Candidate {
-        entry,
+        entry: entry.clone(),
         score: score.min(1.0),
         coverage: hit.coverage,
         likeness: hit.likeness,
-        phrase: phrase.map(String::as_str),
+        phrase,
         pattern,
     }
 }
 
-pub(super) fn ask<'k>(k: &'k Knowledge, question: &str, on: Date) -> Asked<'k> {
+pub(super) fn ask(k: &Knowledge, question: &str, on: Date) -> Asked {
     let normalised = normalise(question);
     let place = foreign_place(question);
     let talk = k.talks.find(question, &normalised);
     if let Some(talk) = talk.filter(|talk| talk.kind == TalkKind::Urgent) {
-        return Asked { verdict: Verdict::Urgent(talk), candidates: Vec::new(), place };
+        return Asked { verdict: Verdict::Urgent(talk.clone()), candidates: Vec::new(), place };
     }
     let candidates = if normalised.is_empty() { Vec::new() } else { candidates(k, &normalised, None) };
     let sure = candidates.first().is_some_and(|first| first.pattern && first.score >= PATTERN_SCORE);
     let verdict = match talk {
-        Some(talk) if !sure => Verdict::SmallTalk(talk),
+        Some(talk) if !sure => Verdict::SmallTalk(talk.clone()),
         _ if is_empty_talk(&normalised) => Verdict::Unknown(Reason::Empty),
         _ => decide(k, &candidates, on, place.as_ref()),
     };
@@ -159,32 +163,27 @@ fn is_empty_talk(normalised: &str) -> bool {
     n_han < 2 && normalised.chars().filter(|c| c.is_alphabetic()).count() < 3
 }
 
-fn decide<'k>(
-    k: &'k Knowledge,
-    candidates: &[Candidate<'k>],
-    on: Date,
-    place: Option<&super::Place>,
-) -> Verdict<'k> {
+fn decide(k: &Knowledge, candidates: &[Candidate], on: Date, place: Option<&super::Place>) -> Verdict {
     let Some(first) = candidates.first() else { return Verdict::Unknown(Reason::NothingNear) };
     let t = k.thresholds;
     if first.score < t.offer {
         return Verdict::Unknown(Reason::NothingNear);
     }
     // Another region never gets a local figure as if it applied: at best the choice to read it knowingly.
-    let local_here = |c: &Candidate<'_>| place.is_none_or(|place| place.is_under(c.entry.region));
+    let local_here = |c: &Candidate| place.is_none_or(|place| place.is_under(c.entry.region));
     let rival = candidates.iter().skip(1).find(|other| is_rival(first, other, on));
     let leads = rival.is_none_or(|second| first.score - second.score >= t.margin);
     if first.score >= t.answer && leads && local_here(first) {
         return Verdict::Answer(first.clone());
     }
     let near = candidates.iter().filter(|c| c.score >= t.offer && first.score - c.score <= OFFER_SPREAD);
-    let offer: Vec<Candidate<'k>> = near.take(MAX_OFFER).cloned().collect();
+    let offer: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
     Verdict::Offer(offer)
 }
 
 /// A second candidate matters unless it is the first one's own past: an expired entry never holds back a current one.
-fn is_rival(first: &Candidate<'_>, other: &Candidate<'_>, on: Date) -> bool {
-    let current = |c: &Candidate<'_>| matches!(c.entry.validity(on), Validity::Current);
+fn is_rival(first: &Candidate, other: &Candidate, on: Date) -> bool {
+    let current = |c: &Candidate| matches!(c.entry.validity(on), Validity::Current);
     !(current(first) && !current(other) && other.entry.superseded_by.as_ref() == Some(&first.entry.id))
 }
 
@@ -192,7 +191,7 @@ fn is_rival(first: &Candidate<'_>, other: &Candidate<'_>, on: Date) -> bool {
 const GUESS_NEEDS: f32 = 0.15;
 
 /// Category and department by the weight of the candidates; the consultation office where there are none.
-pub fn guess(candidates: &[Candidate<'_>]) -> (Category, Department) {
+pub fn guess(candidates: &[Candidate]) -> (Category, Department) {
     if candidates.first().is_none_or(|first| first.score < GUESS_NEEDS) {
         return (Category::Service, Department::Desk);
     }

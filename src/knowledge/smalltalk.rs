@@ -7,6 +7,7 @@ use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What sort of talk a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -50,7 +51,7 @@ struct TalkFile {
 /// All fixed replies, ready to be looked up.
 #[derive(Debug)]
 pub struct Talks {
-    talks: Vec<Talk>,
+    talks: Vec<Arc<Talk>>,
     phrases: FxHashMap<String, usize>,
     patterns: RegexSet,
     owner: Vec<usize>,
@@ -90,14 +91,14 @@ impl Talks {
         let set = RegexSetBuilder::new(sources).size_limit(SET_BYTES).dfa_size_limit(SET_BYTES).build();
         let patterns = set.map_err(|e| vec![error(1, e.to_string())])?;
         if errors.is_empty() {
-            Ok(Self { talks: parsed.reply, phrases, patterns, owner })
+            Ok(Self { talks: parsed.reply.into_iter().map(Arc::new).collect(), phrases, patterns, owner })
         } else {
             Err(errors)
         }
     }
 
     /// The reply a message gets, if it is such talk. Danger to life wins over all.
-    pub fn find(&self, message: &str, normalised: &str) -> Option<&Talk> {
+    pub fn find(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
         let by_pattern = || {
             let mut found: Vec<usize> =
                 self.patterns.matches(normalised).iter().map(|n| self.owner[n]).collect();

@@ -253,7 +253,8 @@ fn fill_step(step: &mut Step, number: Number) {
     }
     step.reply = step.reply.as_ref().map(|text| fill(text, number));
     if let Some(last) = step.memory.recent.back_mut() {
-        last.reply = last.reply.as_ref().map(|text| fill(text, number));
+        let filled = last.reply.map(|text| fill(text, number));
+        Arc::make_mut(last).reply = filled;
     }
     for more in &mut step.memory.more {
         *more = fill(more, number);

@@ -2,7 +2,7 @@
 //! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
 
 use super::sled_keys as keys;
-use super::sled_writer::{self, Disk, MAX_DIRTY, Queue, Work, io, lock, read_u64};
+use super::sled_writer::{self, Disk, Queue, Work, io, lock, read_u64};
 use super::{
     Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
     fill_step,
@@ -16,7 +16,7 @@ use jiff::civil::Date;
 use rustc_hash::FxHashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -61,7 +61,6 @@ struct Slot {
 pub struct Shared {
     shards: [Mutex<FxHashMap<FollowerId, Slot>>; N_SHARDS],
     dirty: Mutex<Vec<FollowerId>>,
-    n_dirty_rounds: AtomicU32,
     serials: Mutex<Vec<(Date, u32)>>,
     /// What waits for the writer.
     pub queue: Queue,
@@ -92,30 +91,16 @@ impl Shared {
         self.progress.send_modify(|progress| progress.stopped = true);
     }
 
-    /// All memories at hand, but for those whose turn is still on its way to the disk: they must not get there first.
-    pub fn at_hand(&self) -> Vec<(FollowerId, Arc<Memory>)> {
-        let done = self.progress.borrow().done;
-        let of = |shard: &Mutex<FxHashMap<FollowerId, Slot>>| {
-            let shard = lock(shard);
-            let settled = shard.iter().filter(|(_, slot)| slot.pending <= done);
-            settled.map(|(follower, slot)| (*follower, slot.memory.clone())).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(of).collect()
-    }
-
     /// How many followers are newer here than on disk.
     pub fn n_dirty(&self) -> usize {
         lock(&self.dirty).len()
     }
 
-    /// A busy writer never idles: every few batches it looks after the answers, too.
-    pub fn dirty_for_long(&self) -> bool {
-        self.n_dirty_rounds.fetch_add(1, Ordering::Relaxed) % 16 == 15 && self.n_dirty() > 0
-    }
-
-    /// The followers to be written.
-    pub fn take_dirty(&self) -> Vec<FollowerId> {
-        std::mem::take(&mut *lock(&self.dirty))
+    /// The next followers to be written, those first that have waited longest.
+    pub fn take_dirty(&self, most: usize) -> Vec<FollowerId> {
+        let mut dirty = lock(&self.dirty);
+        let n = dirty.len().min(most);
+        dirty.drain(..n).collect()
     }
 
     /// The memory to be written for a follower, and the lapses before and after; later, if a durable turn is on its way.
@@ -163,7 +148,6 @@ impl SledStore {
         let shared = Arc::new(Shared {
             shards: std::array::from_fn(|_| Mutex::default()),
             dirty: Mutex::default(),
-            n_dirty_rounds: AtomicU32::new(0),
             serials: Mutex::default(),
             queue: Queue::default(),
             progress,
@@ -283,12 +267,7 @@ impl SledStore {
             slot.memory = Arc::new(turn.step.memory);
             if !slot.dirty {
                 slot.dirty = true;
-                let mut dirty = lock(&self.shared.dirty);
-                dirty.push(turn.follower);
-                if dirty.len() == MAX_DIRTY {
-                    // An empty task wakes the writer, which then sees how many there are.
-                    self.shared.queue.push(Work::Task(Box::new(|_| {})));
-                }
+                lock(&self.shared.dirty).push(turn.follower);
             }
             Ok((Commit::Done(reply), 0))
         })?
@@ -478,6 +457,6 @@ impl Store for SledStore {
 
     async fn flush(&self) -> Result<()> {
         let shared = self.shared.clone();
-        self.task(move |disk| sled_writer::write_whole(disk, &shared)).await
+        self.task(move |disk| sled_writer::write_all(disk, &shared)).await
     }
 }

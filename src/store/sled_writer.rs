@@ -1,5 +1,5 @@
 //! The one thread that writes to sled: up to 64 turns in a batch, then flush and fsync, then they are acknowledged;
-//! turns that only answered are written every 80 ms, the latest memory of each follower once. Knows durability; the
+//! turns that only answered are written in rounds 80 ms apart, the latest memory of each follower once. Knows durability; the
 //! meaning of a turn was settled before it came here.
 
 use super::sled::Shared;
@@ -19,8 +19,9 @@ use std::time::Duration;
 const MAX_BATCH: usize = 64;
 /// How long an answer may stay unwritten; sled's own flush comes on top (100 ms).
 const IDLE: Duration = Duration::from_millis(80);
-/// So many unwritten followers are written at once.
-pub const MAX_DIRTY: usize = 1_024;
+/// So many memories are written in one piece, with a pause in between in which readers and other threads have their turn.
+const SLICE: usize = 32;
+const BETWEEN_SLICES: Duration = Duration::from_millis(1);
 
 /// A task run on the writer's thread, between batches.
 pub type Task = Box<dyn FnOnce(&Disk) + Send>;
@@ -53,11 +54,11 @@ impl Queue {
         seq
     }
 
-    /// Waits for work up to [`IDLE`]; takes turns of different followers, or one other piece.
-    fn take(&self) -> Vec<(u64, Work)> {
+    /// Waits for work for so long; takes turns of different followers, or one other piece.
+    fn take(&self, wait: Duration) -> Vec<(u64, Work)> {
         let mut inner = lock(&self.inner);
         if inner.0.is_empty() {
-            inner = match self.wake.wait_timeout(inner, IDLE) {
+            inner = match self.wake.wait_timeout(inner, wait) {
                 Ok((inner, _)) => inner,
                 Err(poisoned) => poisoned.into_inner().0,
             };
@@ -126,7 +127,7 @@ impl Disk {
     }
 
     fn add_turn(&self, batch: &mut Batch, turn: &Turn, lapses: [Option<Timestamp>; 2]) -> Result<()> {
-        add_memory(batch, turn.follower, &turn.step.memory.light(), lapses)?;
+        add_memory(batch, turn.follower, &turn.step.memory, lapses)?;
         for change in &turn.step.changes {
             let ticket = &change.ticket;
             if let Some(before) = self.get::<crate::ticket::Ticket>(&keys::ticket(ticket.id), "ticket")? {
@@ -262,75 +263,72 @@ pub fn io(error: sled::Error) -> StoreError {
 
 /// The writer's life: until it is told to stop, or a write fails.
 pub fn run(disk: &Disk, shared: &Arc<Shared>) {
+    match work(disk, shared) {
+        Ok(()) => shared.stopped(),
+        Err(error) => shared.fail(&error),
+    }
+}
+
+fn work(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+    // Of the followers to be written in this round, how many are left; a round begins when there is nothing else to do.
+    let mut left = 0_usize;
+    let mut n_batches = 0_u32;
     loop {
-        let works = shared.queue.take();
-        let Some(last) = works.last().map(|(seq, _)| *seq) else {
-            if let Err(error) = write_dirty(disk, shared) {
-                return shared.fail(&error);
-            }
-            continue;
-        };
-        let mut stop = false;
-        let mut batch = Batch::default();
-        let mut n_turns = 0;
-        for (_, work) in works {
-            match work {
-                Work::Turn(turn, lapses) => {
-                    n_turns += 1;
-                    if let Err(error) = disk.add_turn(&mut batch, &turn, lapses) {
-                        return shared.fail(&error);
-                    }
-                }
-                Work::Task(task) => task(disk),
-                Work::Stop => stop = true,
-            }
+        let works = shared.queue.take(if left > 0 { BETWEEN_SLICES } else { IDLE });
+        let idle = works.is_empty();
+        if run_batch(disk, shared, works)? {
+            return write_all(disk, shared);
         }
-        if n_turns > 0 {
-            let written = disk.db.apply_batch(batch).map_err(io).and_then(|()| disk.sync());
-            if let Err(error) = written {
-                return shared.fail(&error);
-            }
+        n_batches = n_batches.wrapping_add(1);
+        // A busy writer never idles: every few batches it looks after the answers, too.
+        if left == 0 && (idle || n_batches.is_multiple_of(16)) {
+            left = shared.n_dirty();
         }
-        shared.done(last);
-        if stop || shared.n_dirty() > MAX_DIRTY {
-            let written = if stop { write_whole(disk, shared) } else { write_dirty(disk, shared) };
-            if let Err(error) = written {
-                return shared.fail(&error);
-            }
-        }
-        if stop {
-            return shared.stopped();
-        }
-        if shared.dirty_for_long() && write_dirty(disk, shared).is_err() {
-            return shared.fail(&StoreError::Io("写不进去".into()));
+        if left > 0 && (idle || n_batches.is_multiple_of(4)) {
+            write_dirty(disk, shared, SLICE)?;
+            left = left.saturating_sub(SLICE);
         }
     }
 }
 
-/// Writes every memory at hand with the texts of its answers, so that after a graceful stop a repeated message gets the
-/// same reply to the letter.
-pub fn write_whole(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
-    write_dirty(disk, shared)?;
-    for (follower, memory) in shared.at_hand() {
-        let mut batch = Batch::default();
-        add_memory(&mut batch, follower, &memory, [None, None])?;
+/// Does the work and acknowledges it; tells whether it was the last.
+fn run_batch(disk: &Disk, shared: &Arc<Shared>, works: Vec<(u64, Work)>) -> Result<bool> {
+    let Some(last) = works.last().map(|(seq, _)| *seq) else { return Ok(false) };
+    let (mut batch, mut n_turns, mut stop) = (Batch::default(), 0, false);
+    for (_, work) in works {
+        match work {
+            Work::Turn(turn, lapses) => {
+                n_turns += 1;
+                disk.add_turn(&mut batch, &turn, lapses)?;
+            }
+            Work::Task(task) => task(disk),
+            Work::Stop => stop = true,
+        }
+    }
+    if n_turns > 0 {
         disk.db.apply_batch(batch).map_err(io)?;
+        disk.sync()?;
+    }
+    shared.done(last);
+    Ok(stop)
+}
+
+/// Writes everything that is newer than the disk, and syncs.
+pub fn write_all(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+    for _ in 0..shared.n_dirty().div_ceil(SLICE) {
+        write_dirty(disk, shared, SLICE)?;
     }
     disk.sync()
 }
 
-/// Writes the latest memory of every follower whose turns only answered. Not flushed: sled does so within 100 ms.
-pub fn write_dirty(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+/// Writes the latest memory of the next followers whose turns only answered. Not flushed: sled does so within 100 ms.
+/// Only a few at once: while sled applies a batch, it lets nobody read.
+fn write_dirty(disk: &Disk, shared: &Arc<Shared>, most: usize) -> Result<()> {
     let mut batch = Batch::default();
-    let mut n = 0;
-    for follower in shared.take_dirty() {
+    for follower in shared.take_dirty(most) {
         if let Some((memory, lapses)) = shared.clean(follower) {
-            add_memory(&mut batch, follower, &memory.light(), lapses)?;
-            n += 1;
+            add_memory(&mut batch, follower, &memory, lapses)?;
         }
     }
-    if n > 0 {
-        disk.db.apply_batch(batch).map_err(io)?;
-    }
-    Ok(())
+    disk.db.apply_batch(batch).map_err(io)
 }

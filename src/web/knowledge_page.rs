@@ -43,7 +43,7 @@ pub(super) async fn show(
         category: entry.category.name(),
         answer,
         in_force: entry.validity(on) == Validity::Current,
-        facts: facts(entry, on, successor),
+        facts: facts(entry, on, successor.map(|entry| &**entry)),
         sources: entry.sources.clone(),
         questions: entry.questions.iter().take(8).cloned().collect(),
     };

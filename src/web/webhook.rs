@@ -1,7 +1,7 @@
 //! WeChat's door: `GET/POST /wechat`. Proof, decryption and parsing are one extractor, [`FromWechat`]; a handler cannot be
 //! reached by a forged body. Knows the protocol's HTTP side and which push is which event; decides nothing.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::conversation::{Attachment, Event};
 use crate::desk::Desk;
 use crate::wechat::gate::MAX_BODY_BYTES;
@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, extract};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the door needs.
@@ -25,6 +25,8 @@ pub struct Door {
     pub desk: Desk,
     /// For freshness and the reply's time.
     pub clock: Clock,
+    /// How many refusals are logged.
+    pub refusals: Arc<LogQuota>,
 }
 
 /// WeChat hangs up after five seconds and asks again (PROTOCOL §5); by then the turn may be done and the reply saved.
@@ -50,8 +52,46 @@ pub struct Refused(Refusal);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        tracing::warn!(status = self.0.status(), "push refused: {}", self.0.reason());
         StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::FORBIDDEN).into_response()
+    }
+}
+
+impl Door {
+    /// Notes a refusal in the log, so that a flood of them does not fill the disk.
+    fn refuse(&self, refusal: Refusal) -> Refused {
+        match self.refusals.count(self.clock.now()) {
+            Noted::Whole => tracing::warn!(status = refusal.status(), "push refused: {}", refusal.reason()),
+            Noted::Last => tracing::warn!("more pushes refused; the rest of this minute is not logged"),
+            Noted::Silent => {}
+        }
+        Refused(refusal)
+    }
+}
+
+/// How often something was logged within the running minute.
+#[derive(Debug, Default)]
+pub struct LogQuota(Mutex<(Option<Timestamp>, u32)>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Noted {
+    Whole,
+    Last,
+    Silent,
+}
+
+impl LogQuota {
+    fn count(&self, now: Timestamp) -> Noted {
+        const MAX_A_MINUTE: u32 = 30;
+        let mut quota = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if quota.0.is_none_or(|since| now.since(since) >= Duration::from_secs(60)) {
+            *quota = (Some(now), 0);
+        }
+        quota.1 = quota.1.saturating_add(1);
+        match quota.1 {
+            ..=MAX_A_MINUTE => Noted::Whole,
+            n if n == MAX_A_MINUTE + 1 => Noted::Last,
+            _ => Noted::Silent,
+        }
     }
 }
 
@@ -59,17 +99,18 @@ impl FromRequest<Door> for FromWechat {
     type Rejection = Refused;
 
     async fn from_request(request: Request, door: &Door) -> Result<Self, Refused> {
-        let extract::Query(query) =
-            extract::Query::<Query>::try_from_uri(request.uri()).map_err(|_| Refused(Refusal::Incomplete))?;
-        door.gate.knock(&query, door.clock.now()).map_err(Refused)?;
+        let extract::Query(query) = extract::Query::<Query>::try_from_uri(request.uri())
+            .map_err(|_| door.refuse(Refusal::Incomplete))?;
+        door.gate.knock(&query, door.clock.now()).map_err(|refusal| door.refuse(refusal))?;
         let announced =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
-            return Err(Refused(Refusal::TooLarge));
+            return Err(door.refuse(Refusal::TooLarge));
         }
         let body = tokio::time::timeout(BODY_WITHIN, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
-        let body = body.ok().and_then(Result::ok).ok_or(Refused(Refusal::TooLarge))?;
-        let inbound = door.gate.open(&query, &body, door.clock.now()).map_err(Refused)?;
+        let body = body.ok().and_then(Result::ok).ok_or_else(|| door.refuse(Refusal::TooLarge))?;
+        let inbound = door.gate.open(&query, &body, door.clock.now());
+        let inbound = inbound.map_err(|refusal| door.refuse(refusal))?;
         Ok(Self { inbound, nonce: query.nonce.unwrap_or_default() })
     }
 }
@@ -77,7 +118,7 @@ impl FromRequest<Door> for FromWechat {
 async fn verify(State(door): State<Door>, extract::Query(query): extract::Query<Query>) -> Response {
     match door.gate.verify_echo(&query, door.clock.now()) {
         Ok(echo) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], echo.to_owned()).into_response(),
-        Err(refusal) => Refused(refusal).into_response(),
+        Err(refusal) => door.refuse(refusal).into_response(),
     }
 }
 
@@ -155,5 +196,19 @@ fn happened(event: &wechat::Event) -> Option<Event> {
             tracing::info!(event = %crate::knowledge::shorten(name, 40), "an event nobody here waits for, acknowledged");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LogQuota, Noted, Timestamp};
+
+    #[test]
+    fn a_flood_of_refusals_is_logged_thirty_times_a_minute() {
+        let (quota, now) = (LogQuota::default(), Timestamp::from_s(1_795_480_000));
+        let noted: Vec<Noted> = (0..100).map(|_| quota.count(now)).collect();
+        assert_eq!(noted.iter().filter(|noted| **noted == Noted::Whole).count(), 30);
+        assert_eq!(noted.iter().filter(|noted| **noted == Noted::Last).count(), 1);
+        assert_eq!(quota.count(now.after(std::time::Duration::from_secs(60))), Noted::Whole);
     }
 }

@@ -35,7 +35,7 @@ fn asked(set: &str) -> Option<[usize; 3]> {
     let mut counts = [0; 3];
     for line in text.lines() {
         let question: serde_json::Value = serde_json::from_str(line).unwrap();
-        let verdict = knowledge.ask(question["text"].as_str().unwrap(), on).verdict;
+        let verdict = &knowledge.ask(question["text"].as_str().unwrap(), on).verdict;
         counts[0] += usize::from(matches!(verdict, Verdict::Answer(_)));
         counts[1] += usize::from(matches!(verdict, Verdict::Offer(_)));
         counts[2] += 1;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use xinqi::calendar::Deadline;
 use xinqi::clock::Timestamp;
-use xinqi::conversation::{Cause, Exchange, Memory, NUMBER, Say, Settlement, Step};
+use xinqi::conversation::{Cause, Exchange, Memory, NUMBER, Reply, Say, Settlement, Step};
 use xinqi::knowledge::{Category, Department};
 use xinqi::store::{Commit, Query, Shelf, SledStore, Store, Turn};
 use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
@@ -31,17 +31,15 @@ pub fn later(seconds: u64) -> Timestamp {
 /// A turn that says something back; what made it is remembered, as a step does.
 fn turn(cause: u128, follower: FollowerId, memory: &Memory, reply: &str) -> Turn {
     let (cause, mut memory, made_from) = (Cause(cause), memory.clone(), memory.version);
-    let (asked, said) = ("问".into(), Some(reply.into()));
     let exchange = Exchange {
         cause,
         at: NOW,
-        asked,
-        reply: said,
+        asked: "问".into(),
+        reply: Reply::Words(reply.into()),
         considered: Vec::new(),
-        answer_of: None,
         is_event: false,
     };
-    memory.recent.push_back(exchange);
+    memory.recent.push_back(Arc::new(exchange));
     Turn {
         cause,
         follower,

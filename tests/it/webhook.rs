@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use xinqi::clock::Clock;
 use xinqi::config::Secret;
 use xinqi::fake_wechat::{ACCOUNT, Act, FakeSettings, FakeWechat, Push};
-use xinqi::wechat::OpenId;
+use xinqi::wechat::{Mode, OpenId};
 
 /// A text message as WeChat writes it.
 fn text_xml(who: &OpenId, id: u64, text: &str) -> String {
@@ -235,4 +235,36 @@ async fn no_body_that_was_ever_published_makes_the_service_fail() {
         n_taken += u32::from(answer.status == 200);
     }
     assert!(n >= 100 && u64::from(n_taken) * 10 >= n * 9, "{n_taken} of {n} taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_plain_mode_words_come_and_go_in_the_open() {
+    let house = House::open_with(&[("XINQI_WECHAT__MODE", "plain")]).await;
+    let plain = another(&house, house.clock.clone(), FakeSettings { mode: Mode::Plain, ..account() });
+    let ming = plain.follow("ming");
+    let push = plain.push(&ming, &Act::Text("员工干了半年一直没签合同，现在要双倍工资".into()));
+    assert!(push.body.contains("双倍工资"), "nothing is sealed");
+    let answer = plain.deliver(&ming, &push).await.unwrap();
+    assert!(answer.reply.unwrap().contains("没签书面劳动合同"));
+    // A stranger who does not know the token is turned away, and so is a sealed body.
+    let stranger = FakeSettings { mode: Mode::Plain, token: Secret::new("anothertoken"), ..account() };
+    let push = another(&house, house.clock.clone(), stranger).push(&ming, &Act::Text("你好".into()));
+    assert_eq!(plain.deliver(&ming, &push).await.unwrap().status, 403);
+    assert_eq!(status(&house, &house.fake.push(&ming, &Act::Text("你好".into()))).await, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_compatible_mode_only_the_sealed_part_counts() {
+    let house = House::open_with(&[("XINQI_WECHAT__MODE", "compat")]).await;
+    let compat = another(&house, house.clock.clone(), FakeSettings { mode: Mode::Compat, ..account() });
+    let ming = compat.follow("ming");
+    let push = compat.push(&ming, &Act::Text("员工干了半年一直没签合同，现在要双倍工资".into()));
+    assert!(push.body.contains("双倍工资") && push.body.contains("<Encrypt>"), "both parts are there");
+    // Somebody on the way changes the open part: nothing comes of it.
+    let changed = Push { body: push.body.replace("双倍工资", "三倍工资"), ..push };
+    let answer = compat.deliver(&ming, &changed).await.unwrap();
+    assert!(answer.reply.unwrap().contains("没签书面劳动合同"));
+    let mut bare = compat.push(&ming, &Act::Text("你好".into()));
+    bare.body = text_xml(&ming, 7, "你好");
+    assert_eq!(status(&house, &bare).await, 403, "without the sealed part it is refused");
 }
