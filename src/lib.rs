@@ -6,6 +6,7 @@ pub mod clock;
 pub mod calendar;
 
 pub mod knowledge;
+pub mod meaning;
 
 pub mod ticket;
 

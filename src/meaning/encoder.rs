@@ -1,0 +1,269 @@
+//! The encoder of multilingual-e5-small: pieces → one vector. Twelve layers of attention and feed-forward with
+//! normalisation after each, the mean over all pieces, length one (Devlin et al. 2019; Wang et al. 2024).
+//! Knows arithmetic; neither texts nor what vectors are compared for.
+
+use super::ModelError;
+use super::file::{Reader, Shape, block_bytes, open_blocks};
+use super::kernel::{Isa, Matrix, Quantised, Work};
+
+/// Width of one attention head; the loops below are written for it.
+pub const HEAD: usize = 32;
+/// Numbers summed side by side, so that sums become wide instructions.
+const LANES: usize = 16;
+
+#[derive(Debug)]
+struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
+    mixed: Matrix,
+    mixed_norm: Norm,
+    inner: Matrix,
+    outer: Matrix,
+    outer_norm: Norm,
+}
+
+/// The encoder's weights.
+#[derive(Debug)]
+pub struct Encoder {
+    width: usize,
+    inner: usize,
+    n_pieces: usize,
+    epsilon: f32,
+    words: Vec<u8>,
+    places: Vec<f32>,
+    kind: Vec<f32>,
+    norm: Norm,
+    layers: Vec<Layer>,
+}
+
+impl Encoder {
+    /// The rest of the model file.
+    pub fn read(file: &mut Reader<'_>, shape: &Shape) -> Result<Self, ModelError> {
+        let (width, inner) = (shape.width, shape.inner);
+        let words = file.blocks(shape.n_pieces * width)?.to_vec();
+        let places = file.f16s(shape.max_tokens * width)?;
+        let kind = file.f32s(width)?;
+        let norm = read_norm(file, width)?;
+        let layers =
+            (0..shape.n_layers).map(|_| Layer::read(file, width, inner)).collect::<Result<_, _>>()?;
+        if !file.is_at_end() {
+            return Err(ModelError::Damaged("文件末尾有多余内容"));
+        }
+        let (n_pieces, epsilon) = (shape.n_pieces, shape.epsilon);
+        Ok(Self { width, inner, n_pieces, epsilon, words, places, kind, norm, layers })
+    }
+
+    /// A text may have so many pieces.
+    pub fn max_pieces(&self) -> usize {
+        self.places.len() / self.width
+    }
+
+    /// The vector of a text cut into pieces; at most as many as there are places.
+    pub fn encode(&self, isa: Isa, pieces: &[u32]) -> Vec<f32> {
+        isa.run(Pass { encoder: self, isa, pieces })
+    }
+
+    #[inline(always)]
+    fn begin(&self, pieces: &[u32]) -> Vec<f32> {
+        let bytes = block_bytes(self.width);
+        let mut rows = vec![0.0; pieces.len() * self.width];
+        for ((row, piece), place) in
+            rows.chunks_exact_mut(self.width).zip(pieces).zip(self.places.chunks_exact(self.width))
+        {
+            let piece = (*piece as usize).min(self.n_pieces - 1);
+            open_blocks(&self.words[piece * bytes..(piece + 1) * bytes], row);
+            for ((x, place), kind) in row.iter_mut().zip(place).zip(&self.kind) {
+                *x += place + kind;
+            }
+        }
+        normalise(&mut rows, None, &self.norm, self.epsilon);
+        rows
+    }
+}
+
+impl Layer {
+    fn read(file: &mut Reader<'_>, width: usize, inner: usize) -> Result<Self, ModelError> {
+        let mut matrix = |n_out: usize, n_in: usize| {
+            let mut rows = vec![0.0; n_out * n_in];
+            open_blocks(file.blocks(rows.len())?, &mut rows);
+            let bias = file.f32s(n_out)?;
+            Matrix::pack(&rows, n_out, n_in, bias).ok_or(ModelError::Damaged("矩阵尺寸不对"))
+        };
+        let (query, key, value) = (matrix(width, width)?, matrix(width, width)?, matrix(width, width)?);
+        let mixed = matrix(width, width)?;
+        let (inner, outer) = (matrix(inner, width)?, matrix(width, inner)?);
+        let (mixed_norm, outer_norm) = (read_norm(file, width)?, read_norm(file, width)?);
+        Ok(Self { query, key, value, mixed, mixed_norm, inner, outer, outer_norm })
+    }
+}
+
+fn read_norm(file: &mut Reader<'_>, width: usize) -> Result<Norm, ModelError> {
+    Ok(Norm { weight: file.f32s(width)?, bias: file.f32s(width)? })
+}
+
+/// One text through all layers.
+struct Pass<'e> {
+    encoder: &'e Encoder,
+    isa: Isa,
+    pieces: &'e [u32],
+}
+
+impl Work for Pass<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f32> {
+        let Self { encoder: e, isa, pieces } = self;
+        let pieces = &pieces[..pieces.len().min(e.max_pieces())];
+        let mut x = e.begin(pieces);
+        let n = x.len();
+        let (mut query, mut key, mut value) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let (mut mixed, mut change) = (vec![0.0; n], vec![0.0; n]);
+        let mut inner = vec![0.0; pieces.len() * e.inner];
+        let mut quantised = Quantised::default();
+        for layer in &e.layers {
+            quantised.set(&x, e.width);
+            layer.query.times(isa, &quantised, &mut query);
+            layer.key.times(isa, &quantised, &mut key);
+            layer.value.times(isa, &quantised, &mut value);
+            attend(&query, &key, &value, e.width, &mut mixed);
+            quantised.set(&mixed, e.width);
+            layer.mixed.times(isa, &quantised, &mut change);
+            normalise(&mut x, Some(&change), &layer.mixed_norm, e.epsilon);
+            quantised.set(&x, e.width);
+            layer.inner.times(isa, &quantised, &mut inner);
+            inner.iter_mut().for_each(|x| *x = gelu(*x));
+            quantised.set(&inner, e.inner);
+            layer.outer.times(isa, &quantised, &mut change);
+            normalise(&mut x, Some(&change), &layer.outer_norm, e.epsilon);
+        }
+        mean_of_length_one(&x, e.width)
+    }
+}
+
+#[inline(always)]
+fn mean_of_length_one(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; width];
+    for row in rows.chunks_exact(width) {
+        mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+    }
+    let length = mean.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
+    mean.iter_mut().for_each(|x| *x /= length);
+    mean
+}
+
+/// Every piece looks at every piece, in each head.
+#[inline(always)]
+fn attend(query: &[f32], key: &[f32], value: &[f32], width: usize, out: &mut [f32]) {
+    let n = query.len() / width;
+    let scale = 1.0 / (HEAD as f32).sqrt();
+    let mut shares = vec![0.0_f32; n];
+    for i in 0..n {
+        for head in (0..width).step_by(HEAD) {
+            let q = &query[i * width + head..][..HEAD];
+            let mut largest = f32::MIN;
+            for (j, share) in shares.iter_mut().enumerate() {
+                *share = dot(q, &key[j * width + head..][..HEAD]) * scale;
+                largest = largest.max(*share);
+            }
+            shares.iter_mut().for_each(|share| *share = exp(*share - largest));
+            let inverse = 1.0 / shares.iter().sum::<f32>();
+            let mut sum = [0.0_f32; HEAD];
+            for (j, share) in shares.iter().enumerate() {
+                let share = share * inverse;
+                let v = &value[j * width + head..][..HEAD];
+                sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += share * v);
+            }
+            out[i * width + head..][..HEAD].copy_from_slice(&sum);
+        }
+    }
+}
+
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Adds `change`, then brings each row to mean 0 and variance 1, then to the learned ones.
+#[inline(always)]
+fn normalise(rows: &mut [f32], change: Option<&[f32]>, norm: &Norm, epsilon: f32) {
+    let width = norm.weight.len();
+    for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+        if let Some(change) = change {
+            row.iter_mut().zip(&change[i * width..(i + 1) * width]).for_each(|(x, c)| *x += c);
+        }
+        let mean = lanes_sum(row, |x| x) / width as f32;
+        let variance = lanes_sum(row, |x| (x - mean) * (x - mean)) / width as f32;
+        let inverse = 1.0 / (variance + epsilon).sqrt();
+        for ((x, weight), bias) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {
+            *x = (*x - mean) * inverse * weight + bias;
+        }
+    }
+}
+
+#[inline(always)]
+fn lanes_sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    for chunk in row.chunks_exact(LANES) {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += of(*x);
+        }
+    }
+    sums.iter().sum()
+}
+
+/// x · Φ(x); the error function after Abramowitz and Stegun 7.1.28, which is wrong by less than 3e-7 and needs no exp.
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    const A: [f32; 6] =
+        [0.070_523_08, 0.042_282_01, 0.009_270_527, 0.000_152_014_3, 0.000_276_567_2, 0.000_043_063_8];
+    let z = (x * std::f32::consts::FRAC_1_SQRT_2).abs().min(5.0);
+    let p = 1.0 + z * (A[0] + z * (A[1] + z * (A[2] + z * (A[3] + z * (A[4] + z * A[5])))));
+    let p = p * p;
+    let p = p * p;
+    let p = p * p;
+    let p = p * p;
+    0.5 * x * (1.0 + (1.0 - 1.0 / p).copysign(x))
+}
+
+/// e^x for x ≤ 0, wrong by about 2e-6 of it: 2 to the whole part by the exponent's bits, to the rest by a polynomial.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const C: [f32; 6] =
+        [std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_13, 0.001_333_36, 0.000_154_6];
+    let y = x.max(-80.0) * std::f32::consts::LOG2_E;
+    let whole = y.floor();
+    let rest = y - whole;
+    let p = 1.0 + rest * (C[0] + rest * (C[1] + rest * (C[2] + rest * (C[3] + rest * (C[4] + rest * C[5])))));
+    f32::from_bits(((whole as i32 + 127) as u32) << 23) * p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exp, gelu};
+
+    #[test]
+    fn the_approximations_are_close() {
+        for n in -400..=0 {
+            let x = n as f32 / 10.0;
+            assert!((exp(x) - x.exp()).abs() <= 1e-5 * x.exp().max(1e-30), "{x}");
+        }
+        // Φ(1) = 0.841345, Φ(-2) = 0.022750
+        assert!((gelu(1.0) - 0.841_345).abs() < 1e-5);
+        assert!((gelu(-2.0) + 0.045_500).abs() < 1e-5);
+        assert!(gelu(-9.0).abs() < 1e-5 && (gelu(9.0) - 9.0).abs() < 1e-5);
+    }
+}
