@@ -10,6 +10,7 @@ use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
 use crate::notices::Notices;
 use crate::store::{SledStore, Store};
+use crate::thinker::{self, Thinker};
 use crate::web::{self, Console, ConsoleSettings, Door, SetupLink, Vitals};
 use crate::wechat::{Client, Crypt, Gate, Mode};
 use anyhow::{Context, bail};
@@ -45,13 +46,16 @@ impl App {
     pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let notices = Notices::default();
         let (dir, thresholds, board) = (config.knowledge_dir.clone(), config.matching, notices.clone());
-        let library = tokio::task::spawn_blocking(move || Library::open(&dir, thresholds, board)).await?;
+        let thinker = Arc::new(Thinker::of_this_machine());
+        let (helper, vectors) = (thinker.clone(), thinker::cache_file(&config.data_dir));
+        let open = move || Library::open(&dir, thresholds, board, helper, vectors);
+        let library = tokio::task::spawn_blocking(open).await?;
         let library = library.map_err(|errors| {
             anyhow::anyhow!("知识库有 {} 处错误，先改好再启动：\n{}", errors.len(), errors.join("\n"))
         })?;
         library.refresh(clock.now().date());
         let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
-        let desk = Desk::new(store.clone(), library.handbook(), config.settings(), clock.clone());
+        let desk = Desk::new(store.clone(), library.handbook(), config.settings(), thinker, clock.clone());
         let mut account = Account::of(&config);
         let fake =
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
@@ -119,6 +123,10 @@ impl App {
             });
         }
         tasks.spawn(self.courier.clone().run(stop.clone()));
+        if !self.config.model_file.as_os_str().is_empty() {
+            let (library, model) = (self.library.clone(), self.config.model_file.clone());
+            tokio::task::spawn_blocking(move || library.begin_to_think(&model));
+        }
         tasks.spawn(tick(
             self.library.clone(),
             self.desk.clone(),

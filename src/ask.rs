@@ -10,6 +10,8 @@ use xinqi::conversation::{self, Cause, Event, Happening, Memory, NUMBER, Office}
 use xinqi::desk::Handbook;
 use xinqi::knowledge::{Asked, Validity, Verdict, shorten};
 use xinqi::library;
+use xinqi::meaning::{Model, VectorCache};
+use xinqi::thinker::cache_file;
 use xinqi::ticket::{FollowerId, Number};
 
 #[derive(Deserialize)]
@@ -34,21 +36,60 @@ struct Scored<'a> {
     score: f32,
 }
 
+/// What is asked, and of whom.
+struct Desk<'a> {
+    config: &'a Config,
+    handbook: Handbook,
+    model: Option<Model>,
+    now: Timestamp,
+}
+
+impl Desk<'_> {
+    fn vector(&self, text: &str) -> Option<Vec<f32>> {
+        let wanted = self.handbook.knowledge.wants_vector(text, self.now.date());
+        self.model.as_ref().filter(|_| wanted).map(|model| model.embed(text))
+    }
+}
+
 pub fn run(config: &Config, text: Option<String>, json: bool) -> anyhow::Result<ExitCode> {
     let handbook = library::load(&config.knowledge_dir, config.matching);
     let handbook = handbook.map_err(|errors| anyhow::anyhow!("知识库有错误：\n{}", errors.join("\n")))?;
-    let now = Clock::system().now();
+    let model = read_model(config, &handbook);
+    let desk = Desk { config, handbook, model, now: Clock::system().now() };
     if json {
-        stream(config, &handbook, now)?;
+        stream(&desk)?;
     } else if let Some(text) = text {
-        explain(config, &handbook, now, &text);
+        explain(&desk, &text);
     } else {
         bail!("写上要问的话，例如 xinqi ask \"房租能免吗\"；或用 --json");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn stream(config: &Config, handbook: &Handbook, now: Timestamp) -> anyhow::Result<()> {
+/// The model with the entries' vectors, from the service's cache file where it is there. Without it, says so and goes on.
+fn read_model(config: &Config, handbook: &Handbook) -> Option<Model> {
+    if config.model_file.as_os_str().is_empty() {
+        return None;
+    }
+    match Model::load(&config.model_file) {
+        Ok(model) => {
+            let engine = handbook.knowledge.engine();
+            let file = config.data_dir.is_dir().then(|| cache_file(&config.data_dir));
+            let mut cache = VectorCache::open(file.as_deref(), &model);
+            engine.set_vectors(&cache.embed(&model, &engine.texts(), 2));
+            if let Err(error) = cache.save() {
+                eprintln!("向量缓存没有写成（不影响结果）：{error}");
+            }
+            Some(model)
+        }
+        Err(error) => {
+            eprintln!("{error}，只按字词匹配");
+            None
+        }
+    }
+}
+
+fn stream(desk: &Desk<'_>) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (n, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line?;
@@ -57,9 +98,10 @@ fn stream(config: &Config, handbook: &Handbook, now: Timestamp) -> anyhow::Resul
         }
         let question: Question = serde_json::from_str(&line)
             .with_context(|| format!("第 {} 行不是 {{\"id\",\"text\"}}", n + 1))?;
-        let asked = handbook.knowledge.ask(&question.text, now.date());
-        let reply = reply(config, handbook, now, &question.text);
-        serde_json::to_writer(&mut out, &answer(&question.id, &question.text, &asked, now, reply))?;
+        let vector = desk.vector(&question.text);
+        let asked = desk.handbook.knowledge.ask(&question.text, vector.as_deref(), desk.now.date());
+        let reply = reply(desk, vector.as_deref(), &question.text);
+        serde_json::to_writer(&mut out, &answer(&question.id, &question.text, &asked, desk.now, reply))?;
         out.write_all(b"\n")?;
     }
     out.flush()?;
@@ -101,9 +143,10 @@ fn verdict(text: &str, asked: &Asked) -> &'static str {
 }
 
 /// What the follower would read; a new ticket is the first of today.
-fn reply(config: &Config, handbook: &Handbook, now: Timestamp, text: &str) -> String {
-    let settings = config.settings();
-    let office = Office { knowledge: &handbook.knowledge, calendar: &handbook.calendar, settings: &settings };
+fn reply(desk: &Desk<'_>, vector: Option<&[f32]>, text: &str) -> String {
+    let (settings, handbook, now) = (desk.config.settings(), &desk.handbook, desk.now);
+    let office =
+        Office { knowledge: &handbook.knowledge, calendar: &handbook.calendar, settings: &settings, vector };
     let happening =
         Happening { cause: Cause(1), follower: FollowerId(1), event: Event::Said(text.to_owned()) };
     let step = conversation::step(&office, now, &Memory::default(), &happening);
@@ -111,32 +154,33 @@ fn reply(config: &Config, handbook: &Handbook, now: Timestamp, text: &str) -> St
     step.reply.map(|reply| reply.replace(NUMBER, &number)).unwrap_or_default()
 }
 
-fn explain(config: &Config, handbook: &Handbook, now: Timestamp, text: &str) {
-    let asked = handbook.knowledge.ask(text, now.date());
-    let t = config.matching;
+fn explain(desk: &Desk<'_>, text: &str) {
+    let vector = desk.vector(text);
+    let asked = desk.handbook.knowledge.ask(text, vector.as_deref(), desk.now.date());
+    let t = desk.config.matching;
     println!(
-        "判定：{}（答复 ≥ {:.2}，候选 ≥ {:.2}，领先 ≥ {:.2}）",
+        "判定：{}（把握 ≥ {:.2} 直接答复，≥ {:.2} 给出候选；{}）",
         zh(verdict(text, &asked)),
         t.answer,
         t.offer,
-        t.margin
+        if asked.meaning { "字词和语义一起判断" } else { "只按字词判断" }
     );
     if let Some(place) = &asked.place {
         println!("地点：{}（本办公室管辖之外）", place.name);
     }
     for candidate in asked.candidates.iter().take(5) {
-        let pattern = if candidate.pattern { "，正则命中" } else { "" };
+        let shares = candidate.shares(asked.meaning);
+        let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {share:+.2}")).collect();
         println!(
-            "  {:.3}  {}  {}\n         相似 {:.2}（最近的问法：{}），覆盖 {:.2}{pattern}",
+            "  {:.3}  {}  {}\n         {}（最近的问法：{}）",
             candidate.score,
             candidate.entry.id,
             shorten(&candidate.entry.title, 30),
-            candidate.likeness,
-            candidate.phrase().unwrap_or("无"),
-            candidate.coverage,
+            shares.join("，"),
+            candidate.phrase.as_deref().unwrap_or("无"),
         );
     }
-    println!("\n{}", reply(config, handbook, now, text));
+    println!("\n{}", reply(desk, vector.as_deref(), text));
 }
 
 fn zh(verdict: &str) -> &str {

@@ -52,6 +52,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The knowledge folder.
     pub knowledge_dir: PathBuf,
+    /// The sentence model; empty: words alone decide.
+    pub model_file: PathBuf,
     public_url: String,
     #[serde(deserialize_with = "networks")]
     /// Whose forwarded addresses are believed.
@@ -217,11 +219,8 @@ impl Config {
             }
         }
         let t = &self.matching;
-        if !(0.0..=1.0).contains(&t.answer)
-            || !(0.0..=t.answer).contains(&t.offer)
-            || !(0.0..=1.0).contains(&t.margin)
-        {
-            bail!("matching 里应有 0 ≤ offer ≤ answer ≤ 1，0 ≤ margin ≤ 1");
+        if !(0.0..=1.0).contains(&t.answer) || !(0.0..=t.answer).contains(&t.offer) {
+            bail!("matching 里应有 0 ≤ offer ≤ answer ≤ 1");
         }
         if self.tickets.answer_within_min == 0
             || self.tickets.max_open == 0

@@ -6,6 +6,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::conversation::{self, Cause, Event, Happening, Office, Refusal, Settings, StaffAct, Text};
 use crate::knowledge::Knowledge;
 use crate::store::{Commit, Result, Store, StoreError, Turn};
+use crate::thinker::Thinker;
 use crate::ticket::{FollowerId, TicketId};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
@@ -27,6 +28,7 @@ pub struct Desk {
     store: Arc<dyn Store>,
     handbook: Arc<ArcSwap<Handbook>>,
     settings: Arc<Settings>,
+    thinker: Arc<Thinker>,
     clock: Clock,
     courier: Arc<Notify>,
 }
@@ -40,9 +42,11 @@ impl Desk {
         store: Arc<dyn Store>,
         handbook: Arc<ArcSwap<Handbook>>,
         settings: Settings,
+        thinker: Arc<Thinker>,
         clock: Clock,
     ) -> Self {
-        Self { store, handbook, settings: Arc::new(settings), clock, courier: Arc::new(Notify::new()) }
+        let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
+        Self { store, handbook, settings, thinker, clock, courier }
     }
 
     /// The store, for reading.
@@ -90,6 +94,7 @@ impl Desk {
     }
 
     async fn happen(&self, happening: &Happening) -> Result<(Option<Text>, Option<Refusal>)> {
+        let vector = self.vector(&happening.event).await;
         for _ in 0..MAX_ATTEMPTS {
             let memory = self.store.recall(happening.follower).await?;
             let now = self.clock.now();
@@ -99,6 +104,7 @@ impl Desk {
                     knowledge: &handbook.knowledge,
                     calendar: &handbook.calendar,
                     settings: &self.settings,
+                    vector: vector.as_deref(),
                 };
                 conversation::step(&office, now, &memory, happening)
             };
@@ -126,6 +132,14 @@ impl Desk {
             }
         }
         Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
+    }
+
+    /// What a message means, where its words alone do not decide.
+    async fn vector(&self, event: &Event) -> Option<Vec<f32>> {
+        let Event::Said(text) = event else { return None };
+        let wanted = conversation::command(text).is_none()
+            && self.handbook.load().knowledge.wants_vector(text, self.clock.now().date());
+        if wanted { self.thinker.vector(text).await } else { None }
     }
 
     /// Lets everything lapse whose time has come; tells how many followers it concerned.

@@ -5,8 +5,11 @@ pub mod clock;
 
 pub mod calendar;
 
-pub mod knowledge;
 pub mod meaning;
+
+pub mod matching;
+
+pub mod knowledge;
 
 pub mod ticket;
 
@@ -22,9 +25,13 @@ pub mod config;
 
 pub mod notices;
 
+pub mod thinker;
+
 pub mod desk;
 
 pub mod library;
+
+pub mod evaluate;
 
 pub mod delivery;
 

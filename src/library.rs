@@ -5,6 +5,7 @@ use crate::calendar::Calendar;
 use crate::desk::Handbook;
 use crate::knowledge::{Knowledge, Thresholds};
 use crate::notices::Notices;
+use crate::thinker::Thinker;
 use arc_swap::ArcSwap;
 use jiff::civil::Date;
 use std::fs::Metadata;
@@ -18,6 +19,9 @@ pub struct Library {
     handbook: Arc<ArcSwap<Handbook>>,
     seen: Mutex<Vec<Stamp>>,
     notices: Notices,
+    thinker: Arc<Thinker>,
+    /// Where the vectors of the entries are kept.
+    vectors: PathBuf,
 }
 
 type Stamp = (PathBuf, u64, Option<std::time::SystemTime>);
@@ -31,16 +35,48 @@ const CALENDAR_AHEAD_DAYS: i32 = 60;
 
 impl Library {
     /// Reads the folder; the list of everything that is wrong if it cannot be used.
-    pub fn open(dir: &Path, thresholds: Thresholds, notices: Notices) -> Result<Self, Vec<String>> {
+    pub fn open(
+        dir: &Path,
+        thresholds: Thresholds,
+        notices: Notices,
+        thinker: Arc<Thinker>,
+        vectors: PathBuf,
+    ) -> Result<Self, Vec<String>> {
         let seen = stamps(dir);
         let handbook = load(dir, thresholds)?;
         let handbook = Arc::new(ArcSwap::from_pointee(handbook));
-        Ok(Self { dir: dir.to_owned(), thresholds, handbook, seen: Mutex::new(seen), notices })
+        let (dir, seen) = (dir.to_owned(), Mutex::new(seen));
+        Ok(Self { dir, thresholds, handbook, seen, notices, thinker, vectors })
     }
 
     /// The handbook, replaced as a whole when a file changes.
     pub fn handbook(&self) -> Arc<ArcSwap<Handbook>> {
         self.handbook.clone()
+    }
+
+    /// Reads the sentence model and computes what the entries mean; until then words alone decide. Takes a second or two
+    /// the first time: call it off the async threads.
+    pub fn begin_to_think(&self, model: &Path) {
+        match self.thinker.load(model) {
+            Ok(()) => {
+                self.think(&self.handbook.load());
+                self.notices.clear("meaning");
+            }
+            Err(error) => {
+                tracing::error!(%error, "no sentence model: words alone decide");
+                self.notices.put(
+                    "meaning",
+                    format!("{error}。现在只按字词匹配，答得会更谨慎；请恢复 model/ 里的文件后重启。"),
+                );
+            }
+        }
+    }
+
+    fn think(&self, handbook: &Handbook) {
+        let engine = handbook.knowledge.engine();
+        if let Some(vectors) = self.thinker.vectors(&engine.texts(), &self.vectors) {
+            engine.set_vectors(&vectors);
+        }
     }
 
     /// Looks whether a file has changed and takes over what is good. Reads files: call it off the async threads.
@@ -60,6 +96,7 @@ impl Library {
         match load(&self.dir, self.thresholds) {
             Ok(handbook) => {
                 tracing::info!(n_entries = handbook.knowledge.entries().len(), "knowledge taken over");
+                self.think(&handbook);
                 self.handbook.store(Arc::new(handbook));
                 self.notices.clear("knowledge");
             }

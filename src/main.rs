@@ -1,6 +1,7 @@
 //! Arguments, configuration, build, run. Knows the command line; everything else is in the library.
 
 mod ask;
+mod measure;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -42,6 +43,32 @@ enum Command {
         /// 逐行读写 JSON
         #[arg(long, conflicts_with = "text")]
         json: bool,
+        /// 列出每种信号的贡献（问一句时总是列出）
+        #[arg(long, conflicts_with = "json")]
+        explain: bool,
+    },
+    /// 量一量匹配得怎样：公开题集（含 queries.jsonl 的文件夹），和知识库自己的题集
+    Eval {
+        /// 一个题集，或含若干题集的文件夹
+        dir: Option<PathBuf>,
+        /// 也量知识库自己的题集（knowledge/suite）；不写文件夹时只量它
+        #[arg(long)]
+        suite: bool,
+        /// 逐个去掉信号，看各值多少
+        #[arg(long)]
+        ablate: bool,
+        /// 列出题集里答错的
+        #[arg(long)]
+        misses: bool,
+        /// 输出 JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 用公开题集和知识库自己题集的训练部分，重新学出权重（model/matching.toml）
+    Train {
+        /// 含若干公开题集的文件夹
+        #[arg(long, value_name = "DIR")]
+        eval: PathBuf,
     },
     /// 工作人员账号
     Staff {
@@ -88,7 +115,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(config).await?,
         Command::Check => return Ok(check(&config)),
-        Command::Ask { text, json } => return ask::run(&config, text, json),
+        Command::Ask { text, json, explain: _ } => return ask::run(&config, text, json),
+        Command::Eval { dir, suite, ablate, misses, json } => {
+            let (dir, suite) = (dir.as_deref(), suite || dir.is_none());
+            return measure::eval(&config, &measure::Options { dir, suite, ablate, misses, json });
+        }
+        Command::Train { eval } => return measure::train(&config, &eval),
         Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
             let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
             let department = match department {

@@ -26,8 +26,7 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     if too_fast(turn) {
         return;
     }
-    let on = turn.now.date();
-    let asked = turn.office.knowledge.ask(&text, on);
+    let asked = turn.office.ask(&text, turn.now);
     if let Verdict::Urgent(talk) = &asked.verdict {
         turn.answer(talk.reply.as_str());
         if let State::WithStaff(id) | State::Rating { ticket: id, .. } = turn.memory.state {
@@ -232,7 +231,7 @@ fn useless(turn: &mut Turn<'_>, text: &str) {
     }
     turn.memory.misses = (n + 1, turn.now);
     let others: Vec<EntryId> =
-        considered.iter().filter(|c| !c.shown && c.percent >= 20).take(3).map(|c| c.entry.clone()).collect();
+        considered.iter().filter(|c| !c.shown && c.percent >= 5).take(3).map(|c| c.entry.clone()).collect();
     if others.is_empty() {
         turn.answer(phrases::REPHRASE);
     } else {
@@ -293,7 +292,10 @@ pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked) {
         Verdict::Offer(candidates) => {
             consider(turn, &asked.candidates, &candidates.iter().collect::<Vec<_>>());
             let entries = candidates.iter().map(|candidate| candidate.entry.id.clone()).collect();
-            let foreign = asked.place.as_ref().filter(|place| !place.is_under(candidates[0].entry.region));
+            let is_foreign = |place: &&crate::knowledge::Place| {
+                candidates.iter().any(|candidate| !place.is_under(candidate.entry.region))
+            };
+            let foreign = asked.place.as_ref().filter(is_foreign);
             offer(turn, entries, foreign);
         }
         Verdict::SmallTalk(talk) | Verdict::Urgent(talk) => turn.answer(talk.reply.as_str()),
@@ -345,7 +347,7 @@ pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, c
     let exchange = &memory.recent[at];
     let Reply::Answer(id, None) = &exchange.reply else { return None };
     let entry = office.knowledge.entry(id)?;
-    let place = office.knowledge.ask(&exchange.asked, now.date()).place.clone();
+    let place = office.ask(&exchange.asked, now).place.clone();
     let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
     let told = Reply::Answer(id.clone(), Some(reply.clone()));
     let mut memory = memory.clone();

@@ -54,8 +54,8 @@ fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Tic
         }
         None => (phrases::NO_QUESTION_YET.to_owned(), Vec::new()),
     };
-    let candidates = question.as_ref().map(|(text, _)| knowledge.explain(text)).unwrap_or_default();
-    let (category, department) = guess(&candidates);
+    let asked = question.as_ref().map(|(text, _)| knowledge.ask(text, None, turn.now.date()));
+    let (category, department) = guess(asked.as_ref().map_or(&[], |asked| &asked.candidates));
     Ticket {
         id: turn.cause.ticket(),
         number: None,
@@ -111,7 +111,7 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
     let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
     if over {
         turn.memory.state = State::Answering;
-        let asked = turn.office.knowledge.ask(text, turn.now.date());
+        let asked = turn.office.ask(text, turn.now);
         return super::follower::answer(turn, text, &asked);
     }
     turn.memory.state = State::WithStaff(id);
@@ -129,7 +129,7 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, text);
     let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();
-    let knowledge = turn.office.knowledge;
+    let (office, now) = (turn.office, turn.now);
     let Some(change) = turn.change(id) else { return false };
     if !change.write(line) {
         return false;
@@ -137,8 +137,8 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     if let Some(contact) = &contact {
         change.ticket.contact = Some(contact.clone());
     } else if &*change.ticket.subject == phrases::NO_QUESTION_YET {
-        let candidates = knowledge.explain(text);
-        (change.ticket.category, change.ticket.department) = guess(&candidates);
+        let asked = office.ask(text, now);
+        (change.ticket.category, change.ticket.department) = guess(&asked.candidates);
         change.ticket.subject = shorten(text, MAX_SUBJECT_CHARS).into();
     }
     let receipt = match &contact {

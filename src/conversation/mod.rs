@@ -14,7 +14,7 @@ pub use command::{Command, command};
 
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
-use crate::knowledge::{EntryId, Knowledge};
+use crate::knowledge::{Asked, EntryId, Knowledge};
 use crate::ticket::{Change, Considered, DeliveryId, FollowerId, Line, Ticket, TicketId};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -345,6 +345,15 @@ pub struct Office<'a> {
     pub calendar: &'a Calendar,
     /// How it is set.
     pub settings: &'a Settings,
+    /// What the follower's message means, where there was time to find out.
+    pub vector: Option<&'a [f32]>,
+}
+
+impl Office<'_> {
+    /// What the knowledge has for the follower's message.
+    fn ask(&self, message: &str, now: Timestamp) -> Arc<Asked> {
+        self.knowledge.ask(message, self.vector, now.date())
+    }
 }
 
 /// A message on its way, apart from the reply.

@@ -41,7 +41,8 @@ impl Chat {
     fn happens(&mut self, event: Event) -> Step {
         self.n_happened += 1;
         let cause = Cause(self.n_happened << 64 | self.n_happened);
-        let office = Office { knowledge: &HANDBOOK.0, calendar: &HANDBOOK.1, settings: &self.settings };
+        let office =
+            Office { knowledge: &HANDBOOK.0, calendar: &HANDBOOK.1, settings: &self.settings, vector: None };
         let happening = Happening { cause, follower: FollowerId(1), event };
         let mut step = step(&office, self.now, &self.memory, &happening);
         for ticket in step.memory.tickets.iter_mut().filter(|ticket| ticket.number.is_none()) {
@@ -95,7 +96,7 @@ fn a_clear_question_gets_the_vetted_answer() {
 #[test]
 fn an_unclear_one_gets_a_choice_and_a_number_chooses() {
     let mut chat = Chat::begin();
-    let offer = chat.said("房租能免吗");
+    let offer = chat.said("房租能减免吗");
     assert!(offer.contains("1. ") && offer.contains("2. "), "{offer}");
     let title = offer.lines().find(|line| line.starts_with("2. ")).unwrap()[3..].to_owned();
     assert!(chat.said("2").starts_with(&format!("【{title}】")));
@@ -105,7 +106,7 @@ fn an_unclear_one_gets_a_choice_and_a_number_chooses() {
 #[test]
 fn a_choice_lapses_after_half_an_hour() {
     let mut chat = Chat::begin();
-    chat.said("房租能免吗");
+    chat.said("房租能减免吗");
     chat.after(HOUR / 2);
     assert_eq!(chat.said("2"), phrases::EMPTY);
 }
@@ -165,7 +166,7 @@ fn contact_data_is_asked_for_once_noted_and_not_asked_for_again() {
     assert!(chat.said("星际贸易公司 张三 13800000000 下午方便").contains("联系方式已记在 1124-001"));
     assert!(chat.ticket().contact.unwrap().contains("13800000000"));
     chat.said("退出");
-    let second = chat.said("月球上能不能注册商铺地址呀");
+    let second = chat.said("月球背面的石头好不好吃呀");
     assert!(second.contains("1124-002") && !second.contains("可以不填"), "{second}");
     assert!(chat.ticket().contact.is_some());
 }

@@ -1,7 +1,7 @@
 //! How an entry reads in WeChat: sections, validity, whose word prevails. Knows wording and the byte limit, not matching.
 
 use super::file::{Entry, Section};
-use super::place::{Place, Region};
+use crate::matching::place::{Place, Region};
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::fmt::Write;

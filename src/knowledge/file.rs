@@ -1,7 +1,7 @@
 //! The file format of an entry → [`Entry`]; every error with file and line. Knows the format, not what is done with it.
 
-use super::place::Region;
 use super::{Category, Department, EntryId};
+use crate::matching::place::Region;
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::fmt;
@@ -334,10 +334,10 @@ fn check_words(front: &FrontMatter, errors: &mut Errors<'_>) {
     }
     for question in &front.questions {
         let n = question.chars().count();
-        if super::text::normalise(question).is_empty() || n > 80 {
+        if crate::matching::text::normalise(question).is_empty() || n > 80 {
             errors.holding(
                 question,
-                format!("问法“{}”是空的或超过 80 个字", super::text::shorten(question, 20)),
+                format!("问法“{}”是空的或超过 80 个字", crate::matching::text::shorten(question, 20)),
             );
         }
     }

@@ -2,10 +2,10 @@
 
 use super::answer::{MAX_REPLY, OfficeFacts, Validity};
 use super::file::{self, Entry, FileError};
-use super::index::{Index, Synonyms};
 use super::smalltalk::Talks;
-use super::text::normalise;
-use super::{Category, Knowledge, MAX_CACHED, Place, Region, Thresholds};
+use super::suite::{self, Purpose, SuiteQuestion};
+use super::{Category, EntryId, Knowledge, MAX_CACHED, Place, Region, Thresholds, normalise};
+use crate::matching::{Doc, Engine, Synonyms};
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
 use regex::Regex;
@@ -24,11 +24,16 @@ impl Knowledge {
         let talks = Talks::load(&dir.join("smalltalk.toml")).map_err(|list| errors.extend(list)).ok();
         let office = office(&dir.join("office.toml")).map_err(|error| errors.push(error)).ok();
         let synonyms = synonyms(&dir.join("synonyms.txt")).map_err(|error| errors.push(error)).ok();
+        let mut suite =
+            suite::read(&dir.join("suite")).map_err(|list| errors.extend(list)).unwrap_or_default();
+        let category =
+            |id: &EntryId| entries.iter().find(|entry| entry.id == *id).map(|entry| entry.category);
+        suite::check(&mut suite, category, &mut errors);
         check_together(&entries, &mut errors);
         let (Some(talks), Some(office), Some(synonyms)) = (talks, office, synonyms) else {
             return Err(errors);
         };
-        let knowledge = build(entries, talks, office, synonyms, thresholds);
+        let knowledge = build(entries, suite, talks, office, synonyms, thresholds);
         knowledge.check_lengths(&mut errors);
         if errors.is_empty() { Ok(knowledge) } else { Err(errors) }
     }
@@ -84,23 +89,56 @@ impl Knowledge {
 
 fn build(
     entries: Vec<Entry>,
+    suite: Vec<SuiteQuestion>,
     talks: Talks,
     office: OfficeFacts,
     synonyms: Synonyms,
     thresholds: Thresholds,
 ) -> Knowledge {
     let (mut patterns, mut first_phrase, mut n_phrases) = (Vec::new(), Vec::new(), 0);
-    for entry in &entries {
+    let phrases: Vec<Vec<String>> = entries.iter().map(|entry| phrases(entry, &suite)).collect();
+    for (entry, phrases) in entries.iter().zip(&phrases) {
         first_phrase.push(n_phrases);
-        n_phrases += entry.questions.len();
+        n_phrases += phrases.len();
         // Each was compiled once when its file was read; what did not compile is an error there.
         patterns.push(entry.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect());
     }
     let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
-    let index = Index::build(&entries, synonyms);
+    let engine = Engine::build(&entries.iter().zip(&phrases).map(doc).collect::<Vec<_>>(), synonyms);
     let entries = entries.into_iter().map(Arc::new).collect();
     let asked = Cache::new(MAX_CACHED);
-    Knowledge { asked, entries, by_id, first_phrase, index, patterns, talks, office, thresholds }
+    Knowledge {
+        asked,
+        entries,
+        by_id,
+        phrases,
+        suite,
+        first_phrase,
+        engine,
+        patterns,
+        talks,
+        office,
+        thresholds,
+    }
+}
+
+/// An entry's phrasings, and the wordings of the suite that may be learned from.
+fn phrases(entry: &Entry, suite: &[SuiteQuestion]) -> Vec<String> {
+    let mut phrases = entry.questions.clone();
+    let own = |q: &&SuiteQuestion| q.train && matches!(&q.purpose, Purpose::Right(ids) if ids[0] == entry.id);
+    phrases.extend(suite.iter().filter(own).map(|question| question.text.clone()));
+    phrases
+}
+
+/// What of an entry is searched.
+fn doc((entry, phrases): (&Entry, &Vec<String>)) -> Doc {
+    let lines = entry.sections.iter().flat_map(|(_, lines)| lines);
+    Doc {
+        title: entry.title.clone(),
+        phrases: phrases.clone(),
+        keywords: entry.keywords.clone(),
+        body: lines.map(String::as_str).collect::<Vec<_>>().join("\n"),
+    }
 }
 
 fn entries(dir: &Path, errors: &mut Vec<FileError>) -> Vec<Entry> {

@@ -2,21 +2,21 @@
 
 mod answer;
 mod file;
-mod index;
+mod guard;
 mod load;
-mod place;
 mod rank;
 mod smalltalk;
-mod text;
+mod suite;
 
+pub use crate::matching::place::{Place, Region};
+pub use crate::matching::text::{normalise, shorten};
 pub use answer::{Liaison, MAX_REPLY, OfficeFacts, Validity, zh_date};
 pub use file::{Entry, FileError};
-pub use place::{Place, Region};
 pub use rank::{Candidate, Reason, Thresholds, Verdict, guess};
 pub use smalltalk::{Talk, TalkKind};
-pub use text::{normalise, shorten};
+pub use suite::{Purpose, SuiteQuestion, is_train};
 
-use index::Index;
+use crate::matching::{Engine, Found, Learned};
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
 use regex::Regex;
@@ -55,7 +55,7 @@ impl fmt::Display for EntryId {
 }
 
 /// What a question is about. Each has a folder of entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Category {
     /// 帮扶政策
     Policy,
@@ -138,9 +138,12 @@ impl Department {
 pub struct Knowledge {
     entries: Vec<Arc<Entry>>,
     by_id: FxHashMap<EntryId, usize>,
+    /// Of each entry its phrasings: its own, then those of the suite that may be learned from.
+    phrases: Vec<Vec<String>>,
     /// Position of each entry's first phrasing among all phrasings.
     first_phrase: Vec<usize>,
-    index: Index,
+    suite: Vec<SuiteQuestion>,
+    engine: Engine,
     /// Of each entry.
     patterns: Vec<Vec<Regex>>,
     talks: Talks,
@@ -163,25 +166,56 @@ pub struct Asked {
     pub candidates: Vec<Candidate>,
     /// A place outside the office's reach that the question names.
     pub place: Option<Place>,
+    /// The question's meaning was weighed, not only its words.
+    pub meaning: bool,
+    /// The words alone decided: meaning would change nothing.
+    pub decisive: bool,
 }
 
 impl Knowledge {
-    /// Which entry answers the question on that day; the candidates are there for every verdict.
-    pub fn ask(&self, question: &str, on: Date) -> Arc<Asked> {
+    /// Which entry answers the question on that day; the candidates are there for every verdict. `vector` is the
+    /// question's meaning, where there was time for it. A question asked before gets what came of it then.
+    pub fn ask(&self, question: &str, vector: Option<&[f32]>, on: Date) -> Arc<Asked> {
         if question.len() > MAX_CACHED_BYTES {
-            return Arc::new(rank::ask(self, question, on));
+            return Arc::new(rank::ask(self, question, vector, on));
         }
-        if let Some((_, asked)) = self.asked.get(question).filter(|(day, _)| *day == on) {
+        let is_enough = |asked: &Asked| asked.meaning || asked.decisive || vector.is_none();
+        let before = self.asked.get(question).filter(|(day, asked)| *day == on && is_enough(asked));
+        if let Some((_, asked)) = before {
             return asked;
         }
-        let asked = Arc::new(rank::ask(self, question, on));
+        let asked = Arc::new(rank::ask(self, question, vector, on));
         self.asked.insert(question.into(), (on, asked.clone()));
         asked
     }
 
-    /// The entries nearest to the question with the share of each signal, best first.
-    pub fn explain(&self, question: &str) -> Vec<Candidate> {
-        rank::candidates(self, &normalise(question), None)
+    /// Whether a question's vector would be of use: there are vectors to compare it with, and its words alone do not
+    /// decide.
+    pub fn wants_vector(&self, question: &str, on: Date) -> bool {
+        if !self.engine.has_vectors() {
+            return false;
+        }
+        let asked = self.ask(question, None, on);
+        !asked.meaning && !asked.decisive
+    }
+
+    /// All entries that may answer, measured and weighed, best first. For measuring and training.
+    pub fn measure(
+        &self,
+        learned: &Learned,
+        question: &str,
+        vector: Option<&[f32]>,
+        without: Option<usize>,
+    ) -> Vec<Found> {
+        let pattern = |doc: usize, normalised: &str| {
+            self.patterns[doc].iter().any(|pattern| pattern.is_match(normalised))
+        };
+        self.engine.search(learned, question, vector, pattern, without)
+    }
+
+    /// The entries' texts and vectors.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The entry of that name.
@@ -207,14 +241,16 @@ impl Knowledge {
         &self.office
     }
 
-    /// How well each phrasing is found by the others: for each, the verdict's candidates with the phrasing itself
-    /// left out. For measuring.
-    pub fn leave_one_out(&self) -> impl Iterator<Item = (&Arc<Entry>, &str, Vec<Candidate>)> {
-        self.entries.iter().enumerate().flat_map(move |(n, entry)| {
-            entry.questions.iter().enumerate().map(move |(q, question)| {
-                let without = Some(self.first_phrase[n] + q);
-                (entry, question.as_str(), rank::candidates(self, &normalise(question), without))
-            })
+    /// Each phrasing with its entry's position and its own number among all, for measuring how the others find it.
+    pub fn phrasings(&self) -> impl Iterator<Item = (usize, usize, &str)> {
+        self.phrases.iter().enumerate().flat_map(move |(n, phrases)| {
+            let first = self.first_phrase[n];
+            phrases.iter().enumerate().map(move |(q, phrase)| (n, first + q, phrase.as_str()))
         })
+    }
+
+    /// The suite.
+    pub fn suite(&self) -> &[SuiteQuestion] {
+        &self.suite
     }
 }

@@ -1,62 +1,75 @@
-//! From candidates to a verdict: fusion of the signals, the two thresholds, region, and the reasons.
+//! From candidates to a verdict: the two thresholds, and the guards that keep a sure answer from being a wrong one: place,
+//! validity, figures, several questions at once, long stories.
 
 use super::file::Entry;
-use super::index::Hit;
-use super::place::foreign_place;
+use super::guard;
 use super::smalltalk::{Talk, TalkKind};
-use super::text::{is_han, normalise};
 use super::{Asked, Category, Department, Knowledge, Validity};
+use crate::matching::place::foreign_place;
+use crate::matching::text::{is_han, normalise};
+use crate::matching::{Features, Found, Kind, Learned};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// From which confidence on the bot answers, or offers.
+/// From which probability on the bot answers, or offers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// At or above: answered, if it leads by `margin`.
+    /// At or above: answered.
     pub answer: f32,
     /// At or above: offered.
     pub offer: f32,
-    /// How far the first must lead the second to be answered alone.
-    pub margin: f32,
 }
 
 impl Default for Thresholds {
-    /// Chosen on the phrasings left out one by one and on questions of another world (ARCHITECTURE.md, Matching).
+    /// Chosen on the training part of the suite (ARCHITECTURE.md, Matching).
     fn default() -> Self {
-        Self { answer: 0.44, offer: 0.30, margin: 0.06 }
+        Self { answer: 0.40, offer: 0.05 }
     }
 }
 
-/// An entry that may answer, with each signal's share.
+/// An entry that may answer, with what was measured.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The entry.
     pub entry: Arc<Entry>,
-    /// Confidence, 0–1.
+    /// The probability that it answers, 0–1.
     pub score: f32,
-    /// Share of the question's information the entry covers, 0–1.
-    pub coverage: f32,
-    /// Likeness to the nearest phrasing, 0–1.
-    pub likeness: f32,
-    /// Which of the entry's phrasings is the nearest.
-    pub phrase: Option<usize>,
-    /// One of the entry's patterns matched.
-    pub pattern: bool,
+    /// What was measured, and what it adds up to in the ranking.
+    pub features: Features,
+    /// See [`Found::rank`].
+    pub rank: f32,
+    /// The entry's phrasing that is nearest in words.
+    pub phrase: Option<Arc<str>>,
 }
 
 impl Candidate {
-    /// The nearest phrasing.
-    pub fn phrase(&self) -> Option<&str> {
-        self.phrase.and_then(|n| self.entry.questions.get(n)).map(String::as_str)
+    /// Share of the question's information the entry covers, 0–1.
+    pub fn coverage(&self) -> f32 {
+        self.features[0]
+    }
+
+    /// Likeness to the nearest phrasing, 0–1.
+    pub fn likeness(&self) -> f32 {
+        self.features[2]
+    }
+
+    /// One of the entry's patterns matched.
+    pub fn pattern(&self) -> bool {
+        self.features[15] > 0.0
+    }
+
+    /// How much each signal adds to its rank; `meaning` as in [`Asked::meaning`].
+    pub fn shares(&self, meaning: bool) -> [(&'static str, f32); 6] {
+        Learned::shipped().of(meaning).shares(Kind::Entry, &self.features)
     }
 }
 
 /// Why nothing is answered or offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// There is no question in the message: signs, emoji, a number, one character.
+    /// There is no question in the message: signs, emoji, a number, one character, a bare link.
     Empty,
     /// Nothing comes near enough.
     NothingNear,
@@ -81,80 +94,57 @@ pub enum Verdict {
 const MAX_OFFER: usize = 3;
 /// At most so many candidates are kept.
 const MAX_CANDIDATES: usize = 10;
-/// Patterns are tried on the entries whose words come nearest: one that shares no rare word cannot be meant.
-const MAX_NEAR: usize = 16;
-/// Of a longer question only so many characters are compared.
-const MAX_QUESTION_CHARS: usize = 300;
-/// A pattern is as good as an answer where the words agree at least so far; a long question that only touches the
-/// pattern's subject is offered the entry.
-const PATTERN_SCORE: f32 = 0.97;
-const PATTERN_NEEDS: f32 = 0.30;
-const PATTERN_OFFER: f32 = 0.40;
-/// Offers end where a candidate falls this far behind the first.
-const OFFER_SPREAD: f32 = 0.20;
-
-/// Each signal's share of the confidence.
-const LIKENESS_SHARE: f32 = 0.6;
-const COVERAGE_SHARE: f32 = 0.4;
-/// BM25 coverage rarely exceeds this for a right answer; scaled so that it fills 0–1.
-const COVERAGE_FULL: f32 = 0.75;
+/// In the wake of the first, others are offered down to this share of the offer's threshold: the likelier among few.
+const WAKE: f32 = 0.35;
+/// So sure of words alone that meaning is not asked.
+const DECISIVE: f32 = 0.95;
+/// A message of more characters is a story: its subject is offered, not answered.
+const STORY_CHARS: usize = 160;
 
 /// The nearest entries, best first.
-pub(super) fn candidates(k: &Knowledge, normalised: &str, without: Option<usize>) -> Vec<Candidate> {
-    let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
-    let normalised = &normalised[..cut];
-    let mut hits: Vec<(f32, Hit)> =
-        k.index.search(normalised, without).into_iter().map(|hit| (fused(&hit), hit)).collect();
-    if hits.len() > MAX_NEAR {
-        hits.select_nth_unstable_by(MAX_NEAR, |a, b| b.0.total_cmp(&a.0));
-        hits.truncate(MAX_NEAR);
-    }
-    let matches = |hit: &Hit| k.patterns[hit.entry].iter().any(|pattern| pattern.is_match(normalised));
-    let mut found: Vec<Candidate> =
-        hits.into_iter().map(|(fused, hit)| candidate(k, hit, fused, matches(&hit))).collect();
-    found.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entry.id.cmp(&b.entry.id)));
+pub(super) fn candidates(
+    k: &Knowledge,
+    question: &str,
+    vector: Option<&[f32]>,
+    without: Option<usize>,
+) -> Vec<Candidate> {
+    let mut found = k.measure(Learned::shipped(), question, vector, without);
     found.truncate(MAX_CANDIDATES);
-    found
+    found.into_iter().map(|found| candidate(k, found)).collect()
 }
 
-fn fused(hit: &Hit) -> f32 {
-    LIKENESS_SHARE * hit.likeness + COVERAGE_SHARE * (hit.coverage / COVERAGE_FULL).min(1.0)
-}
-
-fn candidate(k: &Knowledge, hit: Hit, fused: f32, pattern: bool) -> Candidate {
-    let entry = &k.entries[hit.entry];
-    // Among several entries whose patterns match, the fused score still decides the order.
-    let score = match pattern {
-        true if fused >= PATTERN_NEEDS => PATTERN_SCORE.max(fused) + 0.02 * fused,
-        true => PATTERN_OFFER,
-        false => fused,
-    };
-    let phrase = hit.phrase.map(|n| n - k.first_phrase[hit.entry]);
+fn candidate(k: &Knowledge, found: Found) -> Candidate {
     Candidate {
-        entry: entry.clone(),
-        score: score.min(1.0),
-        coverage: hit.coverage,
-        likeness: hit.likeness,
-        phrase,
-        pattern,
+        entry: k.entries[found.doc].clone(),
+        score: found.score,
+        features: found.features,
+        rank: found.rank,
+        phrase: found.phrase.map(|n| k.phrases[found.doc][n - k.first_phrase[found.doc]].as_str().into()),
     }
 }
 
-pub(super) fn ask(k: &Knowledge, question: &str, on: Date) -> Asked {
-    let normalised = normalise(question);
-    let place = foreign_place(question);
-    let talk = k.talks.find(question, &normalised);
+pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date) -> Asked {
+    let question = guard::without_links(message);
+    let normalised = normalise(&question);
+    let place = foreign_place(&question);
+    let talk = k.talks.find(message, &normalised);
+    let meaning = vector.is_some() && k.engine.has_vectors();
     if let Some(talk) = talk.filter(|talk| talk.kind == TalkKind::Urgent) {
-        return Asked { verdict: Verdict::Urgent(talk.clone()), candidates: Vec::new(), place };
+        let verdict = Verdict::Urgent(talk.clone());
+        return Asked { verdict, candidates: Vec::new(), place, meaning, decisive: true };
     }
-    let candidates = if normalised.is_empty() { Vec::new() } else { candidates(k, &normalised, None) };
-    let sure = candidates.first().is_some_and(|first| first.pattern && first.score >= PATTERN_SCORE);
+    let found = if normalised.is_empty() { Vec::new() } else { candidates(k, &question, vector, None) };
+    let first = found.first();
+    let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
+    let fixed = talk.is_some() && !sure;
+    let decisive = fixed || is_empty_talk(&normalised) || first.is_some_and(|first| first.score >= DECISIVE);
     let verdict = match talk {
         Some(talk) if !sure => Verdict::SmallTalk(talk.clone()),
         _ if is_empty_talk(&normalised) => Verdict::Unknown(Reason::Empty),
-        _ => decide(k, &candidates, on, place.as_ref()),
+        _ => several(k, &question, &found, on)
+            .unwrap_or_else(|| decide(k, &question, &normalised, &found, on, place.as_ref())),
     };
-    Asked { verdict, candidates, place }
+    Asked { verdict, candidates: found, place, meaning, decisive }
 }
 
 /// Nothing to match on: less than two Han characters and no word worth the name.
@@ -163,42 +153,78 @@ fn is_empty_talk(normalised: &str) -> bool {
     n_han < 2 && normalised.chars().filter(|c| c.is_alphabetic()).count() < 3
 }
 
-fn decide(k: &Knowledge, candidates: &[Candidate], on: Date, place: Option<&super::Place>) -> Verdict {
-    let Some(first) = candidates.first() else { return Verdict::Unknown(Reason::NothingNear) };
+fn decide(
+    k: &Knowledge,
+    question: &str,
+    normalised: &str,
+    found: &[Candidate],
+    on: Date,
+    place: Option<&super::Place>,
+) -> Verdict {
     let t = k.thresholds;
-    if first.score < t.offer {
+    let Some(first) = found.first().filter(|first| first.score >= t.offer) else {
         return Verdict::Unknown(Reason::NothingNear);
-    }
+    };
     // Another region never gets a local figure as if it applied: at best the choice to read it knowingly.
-    let local_here = |c: &Candidate| place.is_none_or(|place| place.is_under(c.entry.region));
-    let rival = candidates.iter().skip(1).find(|other| is_rival(first, other, on));
-    let leads = rival.is_none_or(|second| first.score - second.score >= t.margin);
-    if first.score >= t.answer && leads && local_here(first) {
+    let local_here = place.is_none_or(|place| place.is_under(first.entry.region));
+    let is_story = normalised.chars().count() > STORY_CHARS;
+    let holds_back = !local_here || is_story || guard::contradicts(question, &first.entry, on);
+    let near = found.iter().filter(|c| c.score >= t.offer * WAKE && !is_past_of(c, first, on));
+    let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
+    // What is over is told to whoever asks for that time, or where nothing else comes near.
+    let is_over = matches!(first.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
+    let is_vague = is_over && near.len() > 1 && !guard::names_time(question, on);
+    if first.score >= t.answer && !holds_back && !is_vague {
         return Verdict::Answer(first.clone());
     }
-    let near = candidates.iter().filter(|c| c.score >= t.offer && first.score - c.score <= OFFER_SPREAD);
-    let offer: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
-    Verdict::Offer(offer)
+    Verdict::Offer(near)
 }
 
-/// A second candidate matters unless it is the first one's own past: an expired entry never holds back a current one.
-fn is_rival(first: &Candidate, other: &Candidate, on: Date) -> bool {
-    let current = |c: &Candidate| matches!(c.entry.validity(on), Validity::Current);
-    !(current(first) && !current(other) && other.entry.superseded_by.as_ref() == Some(&first.entry.id))
+/// An expired entry whose successor stands first is reached through that one.
+fn is_past_of(other: &Candidate, first: &Candidate, on: Date) -> bool {
+    !matches!(other.entry.validity(on), Validity::Current)
+        && other.entry.superseded_by.as_ref() == Some(&first.entry.id)
 }
 
-/// Below this the nearest entry is near by chance; of questions of another world the median is 0.11.
-const GUESS_NEEDS: f32 = 0.15;
-
-/// Category and department by the weight of the candidates; the consultation office where there are none.
-pub fn guess(candidates: &[Candidate]) -> (Category, Department) {
-    if candidates.first().is_none_or(|first| first.score < GUESS_NEEDS) {
-        return (Category::Service, Department::Desk);
+/// Several questions in one message, each with its own sure entry: the choice between them.
+fn several(k: &Knowledge, question: &str, whole: &[Candidate], on: Date) -> Option<Verdict> {
+    let parts = guard::questions(question);
+    if parts.len() < 2 {
+        return None;
     }
+    let mut firsts: Vec<Candidate> = Vec::new();
+    for part in parts {
+        // Words alone: one vector a message is enough.
+        let first = candidates(k, part, None, None).into_iter().next();
+        let sure = first.filter(|first| first.score >= k.thresholds.answer)?;
+        if firsts.iter().all(|other| other.entry.id != sure.entry.id) {
+            firsts.push(sure);
+        }
+    }
+    let whole_is_sure = whole.first().is_some_and(|first| {
+        first.score >= k.thresholds.answer && firsts.iter().all(|part| part.entry.id == first.entry.id)
+    });
+    let all_current = firsts.iter().all(|part| matches!(part.entry.validity(on), Validity::Current));
+    (firsts.len() >= 2 && !whole_is_sure && all_current).then(|| {
+        firsts.truncate(MAX_OFFER);
+        Verdict::Offer(firsts)
+    })
+}
+
+/// Below this the nearest entries are near by chance.
+const GUESS_NEEDS: f32 = 0.002;
+/// The ranks of candidates become votes by this factor.
+const VOTE: f32 = 0.8;
+
+/// Category and department by the candidates' votes; the consultation office where none comes near.
+pub fn guess(candidates: &[Candidate]) -> (Category, Department) {
+    let Some(first) = candidates.first().filter(|first| first.score >= GUESS_NEEDS) else {
+        return (Category::Service, Department::Desk);
+    };
     let mut votes: Vec<((Category, Department), f32)> = Vec::new();
-    for candidate in candidates.iter().take(5) {
+    for candidate in candidates {
         let key = (candidate.entry.category, candidate.entry.department);
-        let weight = candidate.score * candidate.score;
+        let weight = (VOTE * (candidate.rank - first.rank)).exp();
         match votes.iter_mut().find(|(other, _)| *other == key) {
             Some((_, sum)) => *sum += weight,
             None => votes.push((key, weight)),

@@ -2,7 +2,7 @@
 //! Knows phrases and patterns; which of them goes before the knowledge is `Knowledge::ask`'s business.
 
 use super::file::FileError;
-use super::text::normalise;
+use crate::matching::text::normalise;
 use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;

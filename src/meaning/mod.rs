@@ -5,8 +5,10 @@ mod encoder;
 mod file;
 mod kernel;
 mod tokens;
+mod vectors;
 
 pub use kernel::Isa;
+pub use vectors::{VectorCache, Vectors};
 
 use encoder::Encoder;
 use file::Reader;

@@ -83,6 +83,8 @@ impl House {
         let lease = LEASE.as_secs().to_string();
         let ours = [
             ("XINQI_DATA_DIR", dir.path().to_str().unwrap()),
+            // Words alone decide here: quick, and the same on every machine. `matching` looks at meaning.
+            ("XINQI_MODEL_FILE", ""),
             ("XINQI_KNOWLEDGE_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/knowledge")),
             ("XINQI_WECHAT__APP_ID", APP_ID),
             ("XINQI_WECHAT__APP_SECRET", "housesecret"),

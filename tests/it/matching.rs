@@ -1,66 +1,178 @@
-//! The figures ARCHITECTURE.md quotes of matching, measured anew: they may get better, not worse.
+//! What matching promises, measured anew on the project's own suite and, where they are present, on the open sets. The
+//! floors lie just below what README and ARCHITECTURE.md quote: figures may get better, not worse.
 
-use std::path::Path;
-use xinqi::knowledge::{Knowledge, Thresholds, Verdict};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use xinqi::evaluate::data::Set;
+use xinqi::evaluate::{Bench, Own, measure_suite};
+use xinqi::knowledge::{Knowledge, Purpose, Thresholds, Verdict};
+use xinqi::matching::Learned;
+use xinqi::meaning::Model;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn knowledge() -> Knowledge {
-    Knowledge::load(&Path::new(ROOT).join("knowledge"), Thresholds::default()).unwrap()
+fn on() -> jiff::civil::Date {
+    "2026-11-24".parse().unwrap()
+}
+
+/// Vectors are computed once a build.
+fn cache() -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors");
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+static MODEL: LazyLock<Model> =
+    LazyLock::new(|| Model::load(&Path::new(ROOT).join("model/zh-e5-small.q4")).unwrap());
+
+fn knowledge(dir: &Path) -> Knowledge {
+    Knowledge::load(dir, Thresholds::default()).unwrap()
+}
+
+static OWN: LazyLock<Own> = LazyLock::new(|| {
+    let dir = Path::new(ROOT).join("knowledge");
+    Own::new(knowledge(&dir), Some(&MODEL), &cache()).unwrap()
+});
+
+#[test]
+fn questions_nothing_was_learned_from_fare_as_the_readme_says() {
+    let figures = measure_suite(&OWN, on(), |question| !question.train);
+    println!("{figures:#?}");
+    assert!(figures.n >= 400 && figures.n_abstain >= 70);
+    assert_eq!(figures.local_as_if, 0, "a local figure told for another place");
+    assert_eq!(figures.expired_unsaid, 0, "an expired policy told as if it held");
+    assert!(figures.answered_right >= 0.50 && figures.answered_wrong <= 0.02);
+    assert!(figures.first >= 0.88 && figures.within_three >= 0.97);
+    assert!(figures.abstain_answered <= 0.06 && figures.not_answered <= 0.03);
+    assert!(figures.category_right >= 0.80);
 }
 
 #[test]
-fn a_phrasing_left_out_is_found_by_the_others() {
-    let knowledge = knowledge();
-    let (mut n, mut first, mut among_three) = (0.0, 0.0, 0.0);
-    for (entry, _, found) in knowledge.leave_one_out() {
-        n += 1.0;
-        let at = found.iter().position(|candidate| candidate.entry.id == entry.id);
-        first += f64::from(u8::from(at == Some(0)));
-        among_three += f64::from(u8::from(at.is_some_and(|at| at < 3)));
-    }
-    println!("{n} phrasings: first {:.3}, among three {:.3}", first / n, among_three / n);
-    assert!(first / n >= 0.955 && among_three / n >= 0.995);
+fn words_alone_answer_less_and_never_for_another_place() {
+    let dir = Path::new(ROOT).join("knowledge");
+    let own = Own::new(knowledge(&dir), None, &cache()).unwrap();
+    let figures = measure_suite(&own, on(), |question| !question.train);
+    println!("{figures:#?}");
+    assert_eq!((figures.local_as_if, figures.expired_unsaid), (0, 0));
 }
 
-/// How many of the open questions of that set are answered, offered something, and asked in all.
-fn asked(set: &str) -> Option<[usize; 3]> {
-    let file = Path::new(ROOT).join("../shared/eval").join(set).join("queries.jsonl");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("not measured: there is no {}", file.display());
-        return None;
-    };
-    let knowledge = knowledge();
-    let on = "2026-11-24".parse().unwrap();
-    let mut counts = [0; 3];
-    for line in text.lines() {
-        let question: serde_json::Value = serde_json::from_str(line).unwrap();
-        let verdict = &knowledge.ask(question["text"].as_str().unwrap(), on).verdict;
-        counts[0] += usize::from(matches!(verdict, Verdict::Answer(_)));
-        counts[1] += usize::from(matches!(verdict, Verdict::Offer(_)));
-        counts[2] += 1;
+#[test]
+fn the_same_question_gets_the_same_verdict_with_and_without_the_cache() {
+    let fresh = knowledge(&Path::new(ROOT).join("knowledge"));
+    for question in OWN.knowledge.suite().iter().step_by(7) {
+        let (first, again) = (fresh.ask(&question.text, None, on()), fresh.ask(&question.text, None, on()));
+        assert!(Arc::ptr_eq(&first, &again), "the second time it comes from the cache");
+        let other_day = fresh.ask(&question.text, None, "2026-11-25".parse().unwrap());
+        let name = |verdict: &Verdict| format!("{verdict:?}");
+        assert_eq!(name(&first.verdict), name(&other_day.verdict), "{}", question.text);
     }
-    println!("{set}: answered {}, offered {}, of {}", counts[0], counts[1], counts[2]);
-    Some(counts)
+}
+
+#[test]
+fn an_unrelated_entry_changes_no_answer() {
+    let (dir, from) = (tempfile::tempdir().unwrap(), Path::new(ROOT).join("knowledge"));
+    copy(&from, dir.path());
+    let text = std::fs::read_to_string(from.join("service/building-liaison.md")).unwrap();
+    let body = text.split("+++").nth(2).unwrap();
+    let unrelated = format!(
+        "+++\nid = \"telescope\"\ntitle = \"天文望远镜借用\"\nquestions = [{}]\n\
+         keywords = [\"天文望远镜\"]\nregion = \"莘庄镇\"\nsources = [\"seed\"]\nreviewed = 2026-11-24\n\
+         department = \"咨询办公室\"\n+++{body}",
+        (1..=8).map(|n| format!("\"天文望远镜第{n}台怎么借\"")).collect::<Vec<_>>().join(", ")
+    );
+    std::fs::write(dir.path().join("service/telescope.md"), unrelated).unwrap();
+    let own = Own::new(knowledge(dir.path()), Some(&MODEL), &cache()).unwrap();
+    let (mut n, mut changed) = (0, Vec::new());
+    for (at, question) in OWN.knowledge.suite().iter().enumerate() {
+        let before = OWN.knowledge.ask(&question.text, OWN.vector(at), on());
+        let Verdict::Answer(before) = &before.verdict else { continue };
+        n += 1;
+        match &own.knowledge.ask(&question.text, own.vector(at), on()).verdict {
+            Verdict::Answer(after) if after.entry.id == before.entry.id => {}
+            // A hair below the threshold is no other answer: the same entry stands first.
+            Verdict::Offer(offered) if offered[0].entry.id == before.entry.id => {
+                changed.push(format!("{} {:.3} → {:.3}", question.text, before.score, offered[0].score));
+            }
+            other => panic!("{}: {} → {other:?}", question.text, before.entry.id),
+        }
+    }
+    println!("{n} answered, now offered: {changed:#?}");
+    assert!(n > 500 && changed.len() * 200 <= n, "{changed:#?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    for item in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(item.file_name());
+        if item.path().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_message_brings_matching_down(message in prop_oneof![any::<String>(), "[房租社保？\\n0-9年%a。http:/]{0,400}"]) {
+        let asked = OWN.knowledge.ask(&message, None, on());
+        prop_assert!(asked.candidates.iter().all(|c| (0.0..=1.0).contains(&c.score)));
+        prop_assert!(asked.candidates.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    }
+}
+
+#[test]
+fn a_story_of_two_thousand_characters_is_matched_in_time() {
+    let story = "老板欠我三个月工资不发，".repeat(170);
+    let asked = OWN.knowledge.ask(&story, Some(&MODEL.embed(&story)), on());
+    assert!(!matches!(asked.verdict, Verdict::Answer(_)), "its subject may be offered");
+}
+
+fn set(name: &str) -> Option<Set> {
+    let dir = Path::new(ROOT).join("../shared/eval").join(name);
+    if !dir.is_dir() {
+        eprintln!("not measured: there is no {}", dir.display());
+        return None;
+    }
+    Some(Set::read(&dir).unwrap())
 }
 
 #[test]
 fn questions_of_another_world_are_hardly_ever_answered() {
-    if let Some([answered, offered, n]) = asked("out-of-scope") {
-        assert!(answered * 100 <= n && offered * 25 <= n);
-    }
+    let Some(set) = set("out-of-scope") else { return };
+    let far = xinqi::evaluate::far(&[set], Some(&MODEL), &cache(), None);
+    let answered: Vec<&str> = far
+        .iter()
+        .filter(|(text, vector)| {
+            matches!(OWN.knowledge.ask(text, vector.as_deref(), on()).verdict, Verdict::Answer(_))
+        })
+        .map(|(text, _)| text.as_str())
+        .collect();
+    assert!(answered.len() * 200 <= far.len(), "{answered:#?}");
 }
 
 #[test]
-fn most_legal_questions_outside_the_topics_go_to_a_person() {
-    if let Some([answered, offered, n]) = asked("law-answers") {
-        assert!(answered * 100 <= n && offered * 20 <= n);
-    }
+fn paraphrases_that_share_no_words_are_found_by_meaning() {
+    let Some(set) = set("paraphrase") else { return };
+    let bench = Bench::new(set, Some(&MODEL), &cache());
+    let figures = bench.figures(Learned::shipped(), 0.7, &[], |_| true);
+    println!("{figures:?}");
+    assert!(figures.r1 >= 0.60 && figures.r3 >= 0.75);
 }
 
 #[test]
-fn paraphrases_are_as_well_understood_as_before() {
-    if let Some([answered, offered, _]) = asked("paraphrase") {
-        assert!(answered + offered >= 19);
+fn every_entry_has_its_questions_in_the_suite() {
+    let asked = |id: &xinqi::knowledge::EntryId| {
+        OWN.knowledge
+            .suite()
+            .iter()
+            .filter(|q| matches!(&q.purpose, Purpose::Right(ids) if ids[0] == *id))
+            .count()
+    };
+    for entry in OWN.knowledge.entries() {
+        assert!(asked(&entry.id) >= 8, "{}", entry.id);
     }
 }

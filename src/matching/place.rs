@@ -63,11 +63,11 @@ const ELSEWHERE: &str = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑
 玉林 百色 贺州 河池 来宾市 崇左 海口 三亚 儋州 成都 自贡 攀枝花 泸州 德阳 绵阳 广元 遂宁 内江 乐山 南充 眉山 宜宾 广安 达州 雅安 巴中 \
 资阳 贵阳 六盘水 遵义 安顺 毕节 铜仁 昆明 曲靖 玉溪 保山 昭通 丽江 普洱 临沧 大理 拉萨 西安 铜川 宝鸡 咸阳 渭南 延安 汉中 榆林 安康 \
 商洛 兰州 嘉峪关 金昌 白银市 天水 武威 张掖 平凉 酒泉 庆阳 定西 陇南 西宁 海东 银川 石嘴山 吴忠 固原 中卫 乌鲁木齐 克拉玛依 吐鲁番 \
-哈密 外省 外地公司 老家那边";
+哈密 西湖边 西湖区 西湖景区 外省 外地公司 老家那边";
 
 /// Other districts of Shanghai; the part before 区 where it is unmistakable.
 const OTHER_DISTRICTS: &str = "浦东 黄浦区 徐汇 长宁区 静安区 普陀区 虹口 杨浦 宝山区 嘉定 金山区 松江 青浦 奉贤 崇明 张江 临港 陆家嘴 \
-漕河泾";
+漕河泾 九亭 泗泾 洞泾 车墩 佘山 新桥镇 川沙 周浦 三林 北蔡 南翔 安亭 江桥镇 大场 顾村 徐泾 赵巷 朱家角 南桥 五角场 徐家汇 静安寺 曹杨";
 
 /// Other towns of Minhang.
 const OTHER_TOWNS: &str = "七宝 颛桥 华漕 虹桥镇 梅陇 吴泾 马桥镇 浦江镇 江川路街道 古美 新虹街道 浦锦";
@@ -98,6 +98,20 @@ static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
         .expect("a few hundred short constant names always build");
     (automaton, names.into_iter().map(|(_, region)| region).collect())
 });
+
+/// Every place a text names, here or elsewhere, by its position in the lists. Sorted, each once.
+pub fn places(text: &str) -> Vec<u16> {
+    let (automaton, _) = &*NAMES;
+    let is_place = |end: usize| !NOT_A_PLACE.iter().any(|suffix| text[end..].starts_with(suffix));
+    let mut found: Vec<u16> = automaton
+        .find_iter(text)
+        .filter(|found| is_place(found.end()))
+        .map(|found| found.pattern().as_u32() as u16)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
 
 /// The places a text names that lie outside the township's own reach; a question about 上海 or 闵行 in general
 /// counts as one from here. `None` when no foreign place is named.
