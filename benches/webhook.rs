@@ -216,7 +216,15 @@ async fn serve(dir: &Path) -> Service {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
+    let desk = app.desk();
     let done = tokio::spawn(app.run(listener, stopped));
+    // The first start computes what the entries mean, for some seconds, beside the answering; that is not measured here.
+    let began = Instant::now();
+    while !desk.handbook().knowledge.engine().has_vectors() {
+        assert!(began.elapsed() < Duration::from_secs(120), "the sentence model is not there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("entries' meaning ready after {:.1} s", began.elapsed().as_secs_f64());
     Service { address, stop, done }
 }
 
