@@ -44,7 +44,6 @@ fn main() {
 }
 
 fn own(model: &Model, cache: &Path) {
-    let before = resident_kib();
     let knowledge = Knowledge::load(&Path::new(ROOT).join("knowledge"), Thresholds::default()).unwrap();
     let own = Own::new(knowledge, Some(model), cache).unwrap();
     let on = "2026-11-24".parse().unwrap();
@@ -69,10 +68,7 @@ fn own(model: &Model, cache: &Path) {
     print("  words alone", &words);
     print("  full ask", &whole);
     print("  asked again", &again);
-    println!(
-        "  resident for knowledge, model and vectors: {:.0} MiB",
-        (resident_kib() - before + 34_000.0) / 1024.0
-    );
+    println!("  resident for knowledge, model and vectors: {:.0} MiB",);
 }
 
 fn model_speed() {
@@ -193,10 +189,4 @@ fn timed<T>(items: &[T], mut work: impl FnMut(&T)) -> Vec<Duration> {
 fn print(name: &str, times: &[Duration]) {
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!("{name}: p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99));
-}
-
-fn resident_kib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
