@@ -68,7 +68,6 @@ fn own(model: &Model, cache: &Path) {
     print("  words alone", &words);
     print("  full ask", &whole);
     print("  asked again", &again);
-    println!("  resident for knowledge, model and vectors: {:.0} MiB",);
 }
 
 fn model_speed() {

@@ -1,7 +1,7 @@
 //! Figures of the webhook, all in one run on loopback, printed with what they are compared to:
-//! 1. an encrypted text → the answer, state committed, beside a bare axum handler that returns a constant;
-//! 2. latency at half of that load, and with questions no two of which are alike, so that meaning is computed; 3. turns that
-//! open a ticket, beside raw fsync; 4. resident memory at 100,000 tickets.
+//! - an encrypted text → the answer, state committed, beside a bare axum handler that returns a constant;
+//! - latency at half of that load, and with questions no two of which are alike, so that meaning is computed;
+//! - turns that open a ticket, beside raw fsync; resident memory at 100,000 tickets.
 //!
 //! `cargo bench --bench webhook` (about two minutes); `-- quick` is a smaller run that checks and prints the same.
 #![expect(
@@ -83,22 +83,31 @@ async fn run(size: &Size) {
     let half = load(ours.address, &fresh, Some(our_rate / 2.0)).await;
     println!("half load ({:.0}/s): p50 {:.2} ms, p99 {:.2} ms", half.per_second, half.p(0.50), half.p(0.99));
 
-    // No two alike: each question's meaning has to be computed, or is shed where too many wait.
+    all_different(size, &phones, &followers, &questions, ours.address).await;
+    tickets(size, &phones, ours.address, dir.path()).await;
+    ours.stop().await;
+    memory(size, &phones).await;
+}
+
+/// No two alike: each question's meaning has to be computed, or is shed where too many wait.
+async fn all_different(
+    size: &Size,
+    phones: &FakeWechat,
+    followers: &[OpenId],
+    questions: &[&str],
+    address: SocketAddr,
+) {
     let distinct = |n: usize| Act::Text(format!("{}，我是第{n}个来问的", questions[n % 200]));
-    let fresh = requests(&phones, &followers, size.n_requests / 10, distinct);
-    let light = load(ours.address, &fresh[..fresh.len() / 5], Some(100.0)).await;
+    let fresh = requests(phones, followers, size.n_requests / 10, distinct);
+    let light = load(address, &fresh[..fresh.len() / 5], Some(100.0)).await;
     println!("distinct, 100/s: p50 {:.2} ms, p99 {:.2} ms", light.p(0.50), light.p(0.99));
-    let over = load(ours.address, &fresh[fresh.len() / 5..], Some(3_000.0)).await;
+    let over = load(address, &fresh[fresh.len() / 5..], Some(3_000.0)).await;
     println!(
         "distinct, 3000/s offered: {:.0}/s answered, p50 {:.2} ms, p99 {:.2} ms",
         over.per_second,
         over.p(0.50),
         over.p(0.99)
     );
-
-    tickets(size, &phones, ours.address, dir.path()).await;
-    ours.stop().await;
-    memory(size, &phones).await;
 }
 
 async fn tickets(size: &Size, phones: &FakeWechat, address: SocketAddr, dir: &Path) {
