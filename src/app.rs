@@ -125,7 +125,11 @@ impl App {
         tasks.spawn(self.courier.clone().run(stop.clone()));
         if !self.config.model_file.as_os_str().is_empty() {
             let (library, model) = (self.library.clone(), self.config.model_file.clone());
-            tokio::task::spawn_blocking(move || library.begin_to_think(&model));
+            // Not a task: a stop does not wait for it, and nothing is lost when it ends with the process.
+            std::thread::Builder::new()
+                .name("thinker".into())
+                .spawn(move || library.begin_to_think(&model))
+                .context("no thread")?;
         }
         tasks.spawn(tick(
             self.library.clone(),

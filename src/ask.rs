@@ -54,7 +54,8 @@ impl Desk<'_> {
 pub fn run(config: &Config, text: Option<String>, json: bool) -> anyhow::Result<ExitCode> {
     let handbook = library::load(&config.knowledge_dir, config.matching);
     let handbook = handbook.map_err(|errors| anyhow::anyhow!("知识库有错误：\n{}", errors.join("\n")))?;
-    let model = read_model(config, &handbook);
+    let model = model(config);
+    model.iter().for_each(|model| give_meaning(config, &handbook, model));
     let desk = Desk { config, handbook, model, now: Clock::system().now() };
     if json {
         stream(&desk)?;
@@ -66,26 +67,24 @@ pub fn run(config: &Config, text: Option<String>, json: bool) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// The model with the entries' vectors, from the service's cache file where it is there. Without it, says so and goes on.
-fn read_model(config: &Config, handbook: &Handbook) -> Option<Model> {
+/// The model, if one is configured and whole. Without it says so; words alone decide then.
+pub fn model(config: &Config) -> Option<Model> {
     if config.model_file.as_os_str().is_empty() {
         return None;
     }
-    match Model::load(&config.model_file) {
-        Ok(model) => {
-            let engine = handbook.knowledge.engine();
-            let file = config.data_dir.is_dir().then(|| cache_file(&config.data_dir));
-            let mut cache = VectorCache::open(file.as_deref(), &model);
-            engine.set_vectors(&cache.embed(&model, &engine.texts(), 2));
-            if let Err(error) = cache.save() {
-                eprintln!("向量缓存没有写成（不影响结果）：{error}");
-            }
-            Some(model)
-        }
-        Err(error) => {
-            eprintln!("{error}，只按字词匹配");
-            None
-        }
+    Model::load(&config.model_file).map_err(|error| eprintln!("{error}，只按字词匹配")).ok()
+}
+
+/// Computes the entries' vectors, or reads them from the service's cache file where it is there.
+fn give_meaning(config: &Config, handbook: &Handbook, model: &Model) {
+    let engine = handbook.knowledge.engine();
+    let file = config.data_dir.is_dir().then(|| cache_file(&config.data_dir));
+    let mut cache = VectorCache::open(file.as_deref(), model);
+    if !engine.set_vectors(&cache.embed(model, &engine.texts(), 2)) {
+        eprintln!("条目的语义没有算完，只按字词匹配");
+    }
+    if let Err(error) = cache.save() {
+        eprintln!("向量缓存没有写成（不影响结果）：{error}");
     }
 }
 

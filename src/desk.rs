@@ -94,7 +94,11 @@ impl Desk {
     }
 
     async fn happen(&self, happening: &Happening) -> Result<(Option<Text>, Option<Refusal>)> {
-        let vector = self.vector(&happening.event).await;
+        let memory = self.store.recall(happening.follower).await?;
+        let vector = match conversation::question(&self.settings, self.clock.now(), &memory, happening) {
+            Some(question) => self.vector(question).await,
+            None => None,
+        };
         for _ in 0..MAX_ATTEMPTS {
             let memory = self.store.recall(happening.follower).await?;
             let now = self.clock.now();
@@ -134,12 +138,15 @@ impl Desk {
         Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
     }
 
-    /// What a message means, where its words alone do not decide.
-    async fn vector(&self, event: &Event) -> Option<Vec<f32>> {
-        let Event::Said(text) = event else { return None };
-        let wanted = conversation::command(text).is_none()
-            && self.handbook.load().knowledge.wants_vector(text, self.clock.now().date());
-        if wanted { self.thinker.vector(text).await } else { None }
+    /// What a question means, where its words alone do not decide.
+    async fn vector(&self, question: &str) -> Option<Vec<f32>> {
+        let wanted = self.handbook.load().knowledge.wants_vector(question, self.clock.now().date());
+        if wanted { self.thinker.vector(question).await } else { None }
+    }
+
+    /// The sentence model at work.
+    pub fn thinker(&self) -> &Thinker {
+        &self.thinker
     }
 
     /// Lets everything lapse whose time has come; tells how many followers it concerned.

@@ -22,6 +22,7 @@ pub struct Library {
     thinker: Arc<Thinker>,
     /// Where the vectors of the entries are kept.
     vectors: PathBuf,
+    thinking: Mutex<()>,
 }
 
 type Stamp = (PathBuf, u64, Option<std::time::SystemTime>);
@@ -46,7 +47,7 @@ impl Library {
         let handbook = load(dir, thresholds)?;
         let handbook = Arc::new(ArcSwap::from_pointee(handbook));
         let (dir, seen) = (dir.to_owned(), Mutex::new(seen));
-        Ok(Self { dir, thresholds, handbook, seen, notices, thinker, vectors })
+        Ok(Self { dir, thresholds, handbook, seen, notices, thinker, vectors, thinking: Mutex::new(()) })
     }
 
     /// The handbook, replaced as a whole when a file changes.
@@ -54,29 +55,36 @@ impl Library {
         self.handbook.clone()
     }
 
-    /// Reads the sentence model and computes what the entries mean; until then words alone decide. Takes a second or two
-    /// the first time: call it off the async threads.
+    /// Reads the sentence model and computes what the entries mean; until then words alone decide. Takes twenty seconds of a
+    /// processor the first time, later what a file takes to read: call it on a thread of its own.
     pub fn begin_to_think(&self, model: &Path) {
         match self.thinker.load(model) {
-            Ok(()) => {
-                self.think(&self.handbook.load());
-                self.notices.clear("meaning");
-            }
-            Err(error) => {
-                tracing::error!(%error, "no sentence model: words alone decide");
-                self.notices.put(
-                    "meaning",
-                    format!("{error}。现在只按字词匹配，答得会更谨慎；请恢复 model/ 里的文件后重启。"),
-                );
-            }
+            // Loaded only now: a handbook taken over before the model was there has no vectors yet.
+            Ok(()) => self.think(),
+            Err(error) => self.cannot_think(&error.to_string()),
         }
     }
 
-    fn think(&self, handbook: &Handbook) {
+    /// Computes what the entries of the handbook in use mean, if there is a model. One thread at a time: two would compute
+    /// the same.
+    fn think(&self) {
+        let _turn = self.thinking.lock().unwrap_or_else(PoisonError::into_inner);
+        let handbook = self.handbook.load_full();
         let engine = handbook.knowledge.engine();
-        if let Some(vectors) = self.thinker.vectors(&engine.texts(), &self.vectors) {
-            engine.set_vectors(&vectors);
+        if engine.has_vectors() {
+            return;
         }
+        match self.thinker.vectors(&engine.texts(), &self.vectors) {
+            None => {}
+            Some(vectors) if engine.set_vectors(&vectors) => self.notices.clear("meaning"),
+            Some(_) => self.cannot_think("条目的语义没有算完"),
+        }
+    }
+
+    fn cannot_think(&self, why: &str) {
+        tracing::error!(why, "no meaning: words alone decide");
+        let what = format!("{why}。现在只按字词匹配，答得会更谨慎；请恢复 model/ 里的文件后重启。");
+        self.notices.put("meaning", what);
     }
 
     /// Looks whether a file has changed and takes over what is good. Reads files: call it off the async threads.
@@ -96,9 +104,10 @@ impl Library {
         match load(&self.dir, self.thresholds) {
             Ok(handbook) => {
                 tracing::info!(n_entries = handbook.knowledge.entries().len(), "knowledge taken over");
-                self.think(&handbook);
+                // What the editor saved counts at once, by its words; what it means follows.
                 self.handbook.store(Arc::new(handbook));
                 self.notices.clear("knowledge");
+                self.think();
             }
             Err(errors) => {
                 for error in errors.iter().take(SHOWN) {

@@ -1,5 +1,6 @@
 //! `xinqi eval` and `xinqi train`: the figures of matching as tables or JSON, and the weights made anew.
 
+use crate::ask::model;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
@@ -52,13 +53,6 @@ pub struct Options<'a> {
     pub ablate: bool,
     pub misses: bool,
     pub json: bool,
-}
-
-fn model(config: &Config) -> Option<Model> {
-    if config.model_file.as_os_str().is_empty() {
-        return None;
-    }
-    Model::load(&config.model_file).map_err(|error| eprintln!("{error}，只按字词匹配")).ok()
 }
 
 fn own(config: &Config, model: Option<&Model>, cache: &Path) -> anyhow::Result<Own> {

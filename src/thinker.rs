@@ -10,8 +10,6 @@ use tokio::sync::Semaphore;
 
 /// A message waits so long for its turn before it goes without; WeChat's own limit is five seconds.
 const WAIT: Duration = Duration::from_millis(4);
-/// Longer messages are stories: their beginning is looked at.
-const MAX_CHARS: usize = 200;
 
 /// Computes what messages mean. Shared; of no use until a model is given to it.
 #[derive(Debug)]
@@ -47,11 +45,6 @@ impl Thinker {
         Ok(())
     }
 
-    /// The model, once it is read.
-    pub fn model(&self) -> Option<&Arc<Model>> {
-        self.model.get()
-    }
-
     /// How many messages got their vector, and how many went without.
     pub fn counts(&self) -> (u64, u64) {
         (self.n_computed.load(Ordering::Relaxed), self.n_shed.load(Ordering::Relaxed))
@@ -66,7 +59,7 @@ impl Thinker {
             return None;
         };
         self.n_computed.fetch_add(1, Ordering::Relaxed);
-        let message: String = message.chars().take(MAX_CHARS).collect();
+        let message = message.to_owned();
         let work = move || {
             let vector = model.embed(&message);
             drop(permit);

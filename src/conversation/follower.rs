@@ -4,10 +4,13 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
-use super::{Attachment, Cause, Later, Memory, NUMBER, Office, Reply, Settlement, State, Step, Text, Turn};
+use super::{
+    Attachment, Cause, Event, Happening, Later, Memory, NUMBER, Office, Reply, Settings, Settlement, State,
+    Step, Text, Turn,
+};
 use crate::clock::Timestamp;
 use crate::knowledge::{
-    Asked, Candidate, Category, Entry, EntryId, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
+    Candidate, Category, Entry, EntryId, Knowledge, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
 };
 use crate::ticket::{Author, Considered, Number, Rating, Stage};
 use std::sync::Arc;
@@ -26,8 +29,7 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     if too_fast(turn) {
         return;
     }
-    let asked = turn.office.ask(&text, turn.now);
-    if let Verdict::Urgent(talk) = &asked.verdict {
+    if let Some(talk) = turn.office.knowledge.urgent(&text) {
         turn.answer(talk.reply.as_str());
         if let State::WithStaff(id) | State::Rating { ticket: id, .. } = turn.memory.state {
             append(turn, id, &text, false);
@@ -38,13 +40,36 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
         match turn.memory.state.clone() {
             State::Choosing { entries, .. } => match chosen(&text, &entries) {
                 Some(id) => show(turn, &id),
-                None => answer(turn, &text, &asked),
+                None => answer(turn, &text),
             },
             State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
-            State::Answering => answer(turn, &text, &asked),
+            State::Answering => answer(turn, &text),
         }
     }
     hand_over_parked(turn);
+}
+
+/// The message that the bot itself will answer, if this happening is one: what it means is worth finding out beforehand.
+/// Nothing is lost where this is wrong: an answer is then found by words alone.
+pub fn question<'h>(
+    settings: &Settings,
+    now: Timestamp,
+    memory: &Memory,
+    happening: &'h Happening,
+) -> Option<&'h str> {
+    let Event::Said(text) = &happening.event else { return None };
+    let is_told = memory.recent.iter().any(|exchange| exchange.cause == happening.cause);
+    if is_told || flow(memory, now).1 > settings.max_per_minute || command(text).is_some() {
+        return None;
+    }
+    let is_over = |id| memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
+    let for_the_bot = match &memory.state {
+        State::Answering => true,
+        State::Choosing { entries, .. } => chosen(text, entries).is_none(),
+        State::WithStaff(id) => is_over(*id),
+        State::Rating { ticket, until } => *until <= now || is_over(*ticket),
+    };
+    for_the_bot.then_some(text)
 }
 
 /// The follower sent something that is no text.
@@ -111,14 +136,22 @@ pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
 
 /// Slows a flood: one polite sentence, then silence until the minute is over. Nothing else of the turn happens.
 fn too_fast(turn: &mut Turn<'_>) -> bool {
-    let (since, n) = turn.memory.flow;
-    let n = if turn.now.since(since) >= Duration::from_secs(60) { 0 } else { n };
-    turn.memory.flow = (if n == 0 { turn.now } else { since }, n.saturating_add(1));
-    let limit = turn.office.settings.max_per_minute;
-    if n == limit {
+    turn.memory.flow = flow(&turn.memory, turn.now);
+    let (n, limit) = (turn.memory.flow.1, turn.office.settings.max_per_minute);
+    if n == limit.saturating_add(1) {
         turn.answer(phrases::TOO_FAST);
     }
-    n >= limit
+    n > limit
+}
+
+/// The running minute with one more message: since when, how many.
+fn flow(memory: &Memory, now: Timestamp) -> (Timestamp, u16) {
+    let (since, n) = memory.flow;
+    if n == 0 || now.since(since) >= Duration::from_secs(60) {
+        (now, 1)
+    } else {
+        (since, n.saturating_add(1))
+    }
 }
 
 /// What waited for the follower's next word goes out: by itself where the account may send, else first in this reply.
@@ -230,8 +263,13 @@ fn useless(turn: &mut Turn<'_>, text: &str) {
         return;
     }
     turn.memory.misses = (n + 1, turn.now);
-    let others: Vec<EntryId> =
-        considered.iter().filter(|c| !c.shown && c.percent >= 5).take(3).map(|c| c.entry.clone()).collect();
+    let offer_at = percent(turn.office.knowledge.thresholds().offer);
+    let others: Vec<EntryId> = considered
+        .iter()
+        .filter(|c| !c.shown && c.percent >= offer_at)
+        .take(3)
+        .map(|c| c.entry.clone())
+        .collect();
     if others.is_empty() {
         turn.answer(phrases::REPHRASE);
     } else {
@@ -278,12 +316,13 @@ fn chosen(text: &str, entries: &[EntryId]) -> Option<EntryId> {
 }
 
 /// A question to the bot.
-pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked) {
+pub(super) fn answer(turn: &mut Turn<'_>, text: &str) {
     turn.memory.state = State::Answering;
     let liaisons = turn.office.knowledge.office().liaisons_for(text);
     if !liaisons.is_empty() {
         return turn.answer(phrases::liaisons(&liaisons));
     }
+    let asked = turn.office.ask(text, turn.now);
     match &asked.verdict {
         Verdict::Answer(candidate) => {
             consider(turn, &asked.candidates, &[candidate]);
@@ -307,8 +346,11 @@ pub(super) fn answer(turn: &mut Turn<'_>, text: &str, asked: &Asked) {
     }
 }
 
+fn percent(score: f32) -> u8 {
+    (score * 100.0).round().clamp(0.0, 100.0) as u8
+}
+
 fn considered(candidates: &[Candidate], shown: &[&Candidate]) -> Vec<Considered> {
-    let percent = |score: f32| (score * 100.0).round().clamp(0.0, 100.0) as u8;
     candidates
         .iter()
         .take(5)
@@ -347,7 +389,7 @@ pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, c
     let exchange = &memory.recent[at];
     let Reply::Answer(id, None) = &exchange.reply else { return None };
     let entry = office.knowledge.entry(id)?;
-    let place = office.ask(&exchange.asked, now).place.clone();
+    let place = Knowledge::place(&exchange.asked);
     let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
     let told = Reply::Answer(id.clone(), Some(reply.clone()));
     let mut memory = memory.clone();

@@ -111,8 +111,7 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
     let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
     if over {
         turn.memory.state = State::Answering;
-        let asked = turn.office.ask(text, turn.now);
-        return super::follower::answer(turn, text, &asked);
+        return super::follower::answer(turn, text);
     }
     turn.memory.state = State::WithStaff(id);
     if !append(turn, id, text, true)

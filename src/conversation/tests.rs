@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::library;
-use crate::ticket::{Number, Rating, Stage};
+use crate::ticket::{Number, Rating, Stage, Ticket};
 use std::path::Path;
 use std::sync::LazyLock;
 

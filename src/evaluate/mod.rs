@@ -25,7 +25,7 @@ pub struct Bench {
 }
 
 /// Pieces of a question that are looked at, as everywhere.
-const QUESTION_PIECES: usize = 64;
+const QUESTION_PIECES: usize = crate::meaning::MAX_PIECES;
 const N_THREADS: usize = 2;
 /// What an editor's phrasing counts beside an owner's wording, in training.
 const EDITORS_WEIGHT: f32 = 0.1;
@@ -37,7 +37,8 @@ impl Bench {
         let mut vectors = Vec::new();
         if let Some(model) = model {
             let mut kept = VectorCache::open(Some(&cache.join(format!("{}.vectors", set.name))), model);
-            engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
+            let complete = engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
+            assert!(complete, "a text has no vector: a thread died, and has said why");
             vectors = kept.embed(model, &texts(set.questions.iter().map(|q| q.text.as_str())), N_THREADS);
             if let Err(error) = kept.save() {
                 tracing::warn!(%error, "vectors could not be kept");
@@ -82,14 +83,14 @@ impl Bench {
         figures(&self.outcomes(learned, keep), &far, answer)
     }
 
-    fn examples(&self, meaning: bool, weight: f32) -> Vec<(Kind, Example)> {
+    fn examples(&self, meaning: bool) -> Vec<(Kind, Example)> {
         let train = self.set.questions.iter().enumerate().filter(|(_, question)| question.train);
         let example = |(n, question): (usize, &Question)| {
             let vector = self.vectors.get(n).map(Vec::as_slice).filter(|_| meaning);
-            let found = self.engine.search(Learned::shipped(), &question.text, vector, |_, _| false, None);
+            let found = self.engine.search(&Learned::default(), &question.text, vector, |_, _| false, None);
             let kind = self.engine.kind(found.first()?.doc);
             let right = found.iter().map(|found| Some(question.right.contains(&found.doc))).collect();
-            Some((kind, self::example(&question.text, &found, right, weight)))
+            Some((kind, self::example(&question.text, &found, right)))
         };
         train.filter_map(example).collect()
     }
@@ -99,13 +100,14 @@ fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<(String, usize)> {
     texts.map(|text| (text.to_owned(), QUESTION_PIECES)).collect()
 }
 
-fn example(text: &str, found: &[Found], right: Vec<Option<bool>>, weight: f32) -> Example {
+/// A question that counts once.
+fn example(text: &str, found: &[Found], right: Vec<Option<bool>>) -> Example {
     let n_chars = normalise(text).chars().count();
     Example {
         features: found.iter().map(|found| found.features).collect(),
         right,
         n_chars,
-        weight,
+        weight: 1.0,
         nearly: 0.0,
     }
 }
@@ -125,7 +127,8 @@ impl Own {
         if let Some(model) = model {
             let mut kept = VectorCache::open(Some(&cache.join("own.vectors")), model);
             let engine = knowledge.engine();
-            engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
+            let complete = engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
+            assert!(complete, "a text has no vector: a thread died, and has said why");
             vectors = kept.embed(model, &texts(knowledge.suite().iter().map(|q| q.text.as_str())), N_THREADS);
             phrasings = kept.embed(model, &texts(knowledge.phrasings().map(|(_, _, text)| text)), N_THREADS);
             kept.save()?;
@@ -140,7 +143,7 @@ impl Own {
 
     fn examples(&self, meaning: bool, far: &[(String, Option<Vec<f32>>)]) -> Vec<Example> {
         let measure = |text: &str, vector: Option<&[f32]>, without| {
-            self.knowledge.measure(Learned::shipped(), text, vector.filter(|_| meaning), without)
+            self.knowledge.measure(&Learned::default(), text, vector.filter(|_| meaning), without)
         };
         let entries = self.knowledge.entries();
         let mut examples = Vec::new();
@@ -160,7 +163,7 @@ impl Own {
                 // Which entry treats it is clear; whether it may be told is the guard's business.
                 Purpose::Elsewhere(own) => (found.iter().map(|f| Some(id(f) == own)).collect(), 0.5),
             };
-            examples.push(example(&question.text, &found, right, weight));
+            examples.push(Example { weight, ..example(&question.text, &found, right) });
         }
         for ((entry, number, text), at) in self.knowledge.phrasings().zip(0..) {
             let vector = self.phrasings.get(at).map(Vec::as_slice);
@@ -171,11 +174,12 @@ impl Own {
             let right = found.iter().map(|f| Some(is_right(f))).collect();
             // Owners' own wordings are what will come; an editor's phrasings are much like one another.
             let weight = if also.is_some() { 1.0 } else { EDITORS_WEIGHT };
-            examples.push(example(text, &found, right, weight));
+            examples.push(Example { weight, ..example(text, &found, right) });
         }
         for (text, vector) in far {
             let found = measure(text, vector.as_deref(), None);
-            examples.push(example(text, &found, found.iter().map(|_| Some(false)).collect(), 0.5));
+            let right = found.iter().map(|_| Some(false)).collect();
+            examples.push(Example { weight: 0.5, ..example(text, &found, right) });
         }
         examples
     }
@@ -189,12 +193,8 @@ pub fn learn(benches: &[Bench], own: &Own, far: &[(String, Option<Vec<f32>>)]) -
         for kind in [Kind::Line, Kind::Text] {
             let mut examples = Vec::new();
             for bench in benches {
-                let of_set: Vec<Example> = bench
-                    .examples(meaning, 1.0)
-                    .into_iter()
-                    .filter(|(its, _)| *its == kind)
-                    .map(|(_, example)| example)
-                    .collect();
+                let of_kind = bench.examples(meaning).into_iter().filter(|(its, _)| *its == kind);
+                let of_set: Vec<Example> = of_kind.map(|(_, example)| example).collect();
                 // A large set counts more than a small one, but not by its size.
                 let weight = 1.0 / (of_set.len().max(1) as f32).sqrt();
                 examples.extend(of_set.into_iter().map(|example| Example { weight, nearly: 1.0, ..example }));

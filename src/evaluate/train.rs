@@ -2,7 +2,7 @@
 //! Adam, Kingma and Ba 2015), then a logistic judgement on the first (Newton's method). Both begin at zero: the same
 //! data give the same weights. Knows sums; not where the examples come from.
 
-use crate::matching::{Features, Judge, N_FEATURES, N_JUDGED, judged};
+use crate::matching::{Features, Judge, Lead, N_FEATURES, N_JUDGED, judged};
 
 /// A question, what was measured of its candidates, and which of them are right.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Example {
     pub nearly: f64,
 }
 
-const N_ROUNDS: usize = 1_500;
+const N_ROUNDS: usize = 4_000;
 const STEP: f32 = 0.03;
 const KEEP: (f32, f32) = (0.9, 0.999);
 const RANK_DECAY: f32 = 1e-4;
@@ -91,16 +91,13 @@ fn fit_judge(examples: &[Example], rank: &[f32; N_FEATURES]) -> [f32; N_JUDGED] 
         let mut order: Vec<(f32, usize)> =
             example.features.iter().enumerate().map(|(n, f)| (dot(rank, f), n)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let Some((score, n)) = order.first() else { continue };
-        let margin = order.get(1).map_or(4.0, |(rival, _)| score - rival);
-        let Some(right) = example.right[*n] else { continue };
+        let ranked = order.iter().map(|(rank, n)| (*rank, &example.features[*n]));
+        let Some(lead) = Lead::of(ranked, example.n_chars) else { continue };
+        let n = order[0].1;
+        let Some(right) = example.right[n] else { continue };
         let among = order.iter().take(3).any(|(_, n)| example.right[*n] == Some(true));
         let target = if right { 1.0 } else { f64::from(u8::from(among)) * example.nearly };
-        samples.push((
-            judged(*score, margin, example.n_chars, &example.features[*n]),
-            target,
-            example.weight,
-        ));
+        samples.push((judged(&lead, &example.features[n]), target, example.weight));
     }
     logistic(&samples)
 }

@@ -24,6 +24,25 @@ impl fmt::Display for FileError {
     }
 }
 
+/// A text file of the knowledge folder.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    let what = |e: std::io::Error| format!("读不了：{e}");
+    std::fs::read_to_string(path).map_err(|e| FileError { file: path.to_owned(), line: 1, what: what(e) })
+}
+
+/// What a TOML file says; what is wrong with it, with its line.
+pub fn parse_toml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
+    toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        FileError { file: path.to_owned(), line, what: format!("格式不对：{}", e.message()) }
+    })
+}
+
+/// Both in one.
+pub fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    read_text(path).and_then(|text| parse_toml(path, &text))
+}
+
 /// One piece of vetted knowledge, as its file says it.
 #[derive(Clone, Debug)]
 pub struct Entry {

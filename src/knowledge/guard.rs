@@ -15,7 +15,8 @@ static LINK: LazyLock<Regex> =
 static YEAR: LazyLock<Regex> = LazyLock::new(|| regex(r"(?:^|[^0-9])((?:19|20)[0-9]{2})\s*年"));
 static SHORT_YEAR: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?:^|[^0-9])([12][0-9])\s*年(?:[^前后以之的内中]|$)"));
-static BARE_YEAR: LazyLock<Regex> = LazyLock::new(|| regex(r"20(?:1[0-9]|2[0-5])|[12][0-9]年"));
+static BARE_YEAR: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?:^|[^0-9])(20[0-9]{2})(?:[^0-9元块万人个平]|$)"));
 static PERCENT: LazyLock<Regex> = LazyLock::new(|| regex(r"([0-9]+(?:\.[0-9]+)?)\s*[%％]"));
 
 /// The message without links: they say nothing of the question, and nobody here opens them.
@@ -36,30 +37,33 @@ pub fn questions(message: &str) -> Vec<&str> {
 /// The question names a year the entry has nothing to say about, or a percentage where the entry has others: the asker
 /// may mean something else, so the entry is offered and not told.
 pub fn contradicts(question: &str, entry: &Entry, on: Date) -> bool {
+    let (years, percents) = (years(question, on), captures(&PERCENT, question));
+    if years.is_empty() && percents.is_empty() {
+        return false;
+    }
     let text = entry_text(entry);
-    let years: Vec<i16> = years(question, on);
     let strange = |year: &i16| {
-        let named = text.contains(&year.to_string());
         let first = entry.effective.or(entry.issued).map(|day| day.year());
         let last = entry.expires.map_or(on.year(), |day| day.year());
-        let lasts =
-            first.map_or(*year == on.year() || !has_years(entry), |first| (first..=last).contains(year));
-        !named && !lasts
+        // An entry without dates holds whenever, unless it is about one time.
+        let timeless = *year == on.year() || !BARE_YEAR.is_match(&entry.title);
+        let holds = first.map_or(timeless, |first| (first..=last).contains(year));
+        !holds && !text.contains(&year.to_string())
     };
-    if !years.is_empty() && years.iter().all(strange) {
-        return true;
-    }
-    let asked: Vec<&str> = captures(&PERCENT, question);
-    let told: Vec<&str> = captures(&PERCENT, &text);
-    !asked.is_empty() && !told.is_empty() && asked.iter().all(|percent| !told.contains(percent))
+    let told = captures(&PERCENT, &text);
+    let another_year = !years.is_empty() && years.iter().all(strange);
+    let another_percentage =
+        !percents.is_empty() && !told.is_empty() && percents.iter().all(|percent| !told.contains(percent));
+    another_year || another_percentage
 }
 
-/// The question names a time that is over: a year, or what people call those years.
-pub fn names_time(question: &str, on: Date) -> bool {
+/// The question is about what was: it names a year that is over or what people call those years, or asks whether
+/// something still holds.
+pub fn is_about_then(question: &str, on: Date) -> bool {
     const THEN: [&str; 12] =
         ["疫情", "封控", "封城", "那年", "那时", "当年", "当时", "以前", "之前", "那会", "还能", "还有"];
-    years(question, on).iter().any(|year| *year < on.year())
-        || BARE_YEAR.is_match(question)
+    let bare = captures(&BARE_YEAR, question).into_iter().filter_map(|year| year.parse().ok());
+    years(question, on).into_iter().chain(bare).any(|year| year < on.year())
         || THEN.iter().any(|word| question.contains(word))
 }
 
@@ -83,11 +87,6 @@ fn years(question: &str, on: Date) -> Vec<i16> {
         }
     }
     years
-}
-
-/// An entry about one time: its title names a year.
-fn has_years(entry: &Entry) -> bool {
-    YEAR.is_match(&entry.title) || entry.title.contains("202")
 }
 
 fn entry_text(entry: &Entry) -> String {
@@ -128,5 +127,17 @@ mod tests {
         assert_eq!(years("二〇二二年那次", on()), [2022]);
         assert_eq!(years("去年的最低工资", on()), [2025]);
         assert!(years("干了12年要赔多少", on()).is_empty());
+    }
+
+    #[test]
+    fn what_was_is_told_from_what_is() {
+        for then in ["2020年的房租减免", "2020减租", "疫情那年的补贴", "闵十条还能申请吗"]
+        {
+            assert!(is_about_then(then, on()), "{then}");
+        }
+        for now in ["房租能减免吗", "干了12年要赔多少", "2026年的最低工资", "工资2012元低不低"]
+        {
+            assert!(!is_about_then(now, on()), "{now}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// More entries than this are refused; the index counts them in 16 bits with room to spare.
+/// More entries than this are refused.
 const MAX_ENTRIES: usize = 5_000;
 
 impl Knowledge {
@@ -22,7 +22,7 @@ impl Knowledge {
         let mut errors = Vec::new();
         let entries = entries(dir, &mut errors);
         let talks = Talks::load(&dir.join("smalltalk.toml")).map_err(|list| errors.extend(list)).ok();
-        let office = office(&dir.join("office.toml")).map_err(|error| errors.push(error)).ok();
+        let office = file::read_toml(&dir.join("office.toml")).map_err(|error| errors.push(error)).ok();
         let synonyms = synonyms(&dir.join("synonyms.txt")).map_err(|error| errors.push(error)).ok();
         let mut suite =
             suite::read(&dir.join("suite")).map_err(|list| errors.extend(list)).unwrap_or_default();
@@ -210,17 +210,7 @@ fn check_together(entries: &[Entry], errors: &mut Vec<FileError>) {
     }
 }
 
-fn office(path: &Path) -> Result<OfficeFacts, FileError> {
-    let error = |line: usize, what: String| FileError { file: path.to_owned(), line, what };
-    let text = std::fs::read_to_string(path).map_err(|e| error(1, format!("读不了：{e}")))?;
-    toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        error(line, format!("格式不对：{}", e.message()))
-    })
-}
-
 fn synonyms(path: &Path) -> Result<Synonyms, FileError> {
-    let error = |line: usize, what: String| FileError { file: path.to_owned(), line, what };
-    let text = std::fs::read_to_string(path).map_err(|e| error(1, format!("读不了：{e}")))?;
-    Synonyms::parse(&text).map_err(|(line, what)| error(line, what))
+    let error = |(line, what): (usize, String)| FileError { file: path.to_owned(), line, what };
+    Synonyms::parse(&file::read_text(path)?).map_err(error)
 }

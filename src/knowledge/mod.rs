@@ -189,6 +189,22 @@ impl Knowledge {
         asked
     }
 
+    /// What to say at once to somebody in danger, whatever else the message says.
+    pub fn urgent(&self, message: &str) -> Option<&Arc<Talk>> {
+        let normalised = normalise(&guard::without_links(message));
+        self.talks.find(message, &normalised).filter(|talk| talk.kind == TalkKind::Urgent)
+    }
+
+    /// The place outside the office's reach that a message names.
+    pub fn place(message: &str) -> Option<Place> {
+        crate::matching::place::foreign_place(&guard::without_links(message))
+    }
+
+    /// From which probability on the bot answers, or offers.
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
     /// Whether a question's vector would be of use: there are vectors to compare it with, and its words alone do not
     /// decide.
     pub fn wants_vector(&self, question: &str, on: Date) -> bool {

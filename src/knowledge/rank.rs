@@ -5,9 +5,8 @@ use super::file::Entry;
 use super::guard;
 use super::smalltalk::{Talk, TalkKind};
 use super::{Asked, Category, Department, Knowledge, Validity};
-use crate::matching::place::foreign_place;
 use crate::matching::text::{is_han, normalise};
-use crate::matching::{Features, Found, Kind, Learned};
+use crate::matching::{Features, Found, Kind, Learned, PATTERN, SIGNALS};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,7 +22,7 @@ pub struct Thresholds {
 }
 
 impl Default for Thresholds {
-    /// Chosen on the training part of the suite (ARCHITECTURE.md, Matching).
+    /// Chosen on the suite, its test half in view (ARCHITECTURE.md, Matching).
     fn default() -> Self {
         Self { answer: 0.40, offer: 0.05 }
     }
@@ -45,23 +44,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Share of the question's information the entry covers, 0–1.
-    pub fn coverage(&self) -> f32 {
-        self.features[0]
-    }
-
-    /// Likeness to the nearest phrasing, 0–1.
-    pub fn likeness(&self) -> f32 {
-        self.features[2]
-    }
-
     /// One of the entry's patterns matched.
     pub fn pattern(&self) -> bool {
-        self.features[15] > 0.0
+        self.features[PATTERN] > 0.0
     }
 
     /// How much each signal adds to its rank; `meaning` as in [`Asked::meaning`].
-    pub fn shares(&self, meaning: bool) -> [(&'static str, f32); 6] {
+    pub fn shares(&self, meaning: bool) -> [(&'static str, f32); SIGNALS.len()] {
         Learned::shipped().of(meaning).shares(Kind::Entry, &self.features)
     }
 }
@@ -102,13 +91,8 @@ const DECISIVE: f32 = 0.95;
 const STORY_CHARS: usize = 160;
 
 /// The nearest entries, best first.
-pub(super) fn candidates(
-    k: &Knowledge,
-    question: &str,
-    vector: Option<&[f32]>,
-    without: Option<usize>,
-) -> Vec<Candidate> {
-    let mut found = k.measure(Learned::shipped(), question, vector, without);
+fn candidates(k: &Knowledge, question: &str, vector: Option<&[f32]>) -> Vec<Candidate> {
+    let mut found = k.measure(Learned::shipped(), question, vector, None);
     found.truncate(MAX_CANDIDATES);
     found.into_iter().map(|found| candidate(k, found)).collect()
 }
@@ -126,14 +110,14 @@ fn candidate(k: &Knowledge, found: Found) -> Candidate {
 pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date) -> Asked {
     let question = guard::without_links(message);
     let normalised = normalise(&question);
-    let place = foreign_place(&question);
+    let place = Knowledge::place(message);
     let talk = k.talks.find(message, &normalised);
     let meaning = vector.is_some() && k.engine.has_vectors();
     if let Some(talk) = talk.filter(|talk| talk.kind == TalkKind::Urgent) {
         let verdict = Verdict::Urgent(talk.clone());
         return Asked { verdict, candidates: Vec::new(), place, meaning, decisive: true };
     }
-    let found = if normalised.is_empty() { Vec::new() } else { candidates(k, &question, vector, None) };
+    let found = if normalised.is_empty() { Vec::new() } else { candidates(k, &question, vector) };
     let first = found.first();
     let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
     let fixed = talk.is_some() && !sure;
@@ -173,7 +157,7 @@ fn decide(
     let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
     // What is over is told to whoever asks for that time, or where nothing else comes near.
     let is_over = matches!(first.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
-    let is_vague = is_over && near.len() > 1 && !guard::names_time(question, on);
+    let is_vague = is_over && near.len() > 1 && !guard::is_about_then(question, on);
     if first.score >= t.answer && !holds_back && !is_vague {
         return Verdict::Answer(first.clone());
     }
@@ -195,7 +179,7 @@ fn several(k: &Knowledge, question: &str, whole: &[Candidate], on: Date) -> Opti
     let mut firsts: Vec<Candidate> = Vec::new();
     for part in parts {
         // Words alone: one vector a message is enough.
-        let first = candidates(k, part, None, None).into_iter().next();
+        let first = candidates(k, part, None).into_iter().next();
         let sure = first.filter(|first| first.score >= k.thresholds.answer)?;
         if firsts.iter().all(|other| other.entry.id != sure.entry.id) {
             firsts.push(sure);

@@ -1,7 +1,7 @@
 //! Fixed replies to what is no question of business: greetings, thanks, insults, and danger to life.
 //! Knows phrases and patterns; which of them goes before the knowledge is `Knowledge::ask`'s business.
 
-use super::file::FileError;
+use super::file::{FileError, parse_toml, read_text};
 use crate::matching::text::normalise;
 use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
@@ -61,11 +61,8 @@ impl Talks {
     /// Reads `smalltalk.toml`.
     pub fn load(file: &Path) -> Result<Self, Vec<FileError>> {
         let error = |line: usize, what: String| FileError { file: file.to_owned(), line, what };
-        let text = std::fs::read_to_string(file).map_err(|e| vec![error(1, format!("读不了：{e}"))])?;
-        let parsed: TalkFile = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            vec![error(line, format!("格式不对：{}", e.message()))]
-        })?;
+        let text = read_text(file).map_err(|error| vec![error])?;
+        let parsed: TalkFile = parse_toml(file, &text).map_err(|error| vec![error])?;
         let line_of = |needle: &str| text.lines().position(|line| line.contains(needle)).map_or(1, |n| n + 1);
         let mut errors = Vec::new();
         let (mut phrases, mut sources, mut owner) = (FxHashMap::default(), Vec::new(), Vec::new());
@@ -99,11 +96,9 @@ impl Talks {
 
     /// The reply a message gets, if it is such talk. Danger to life wins over all.
     pub fn find(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
-        let by_pattern = || {
-            let mut found: Vec<usize> =
-                self.patterns.matches(normalised).iter().map(|n| self.owner[n]).collect();
-            found.sort_by_key(|n| self.talks[*n].kind != TalkKind::Urgent);
-            found.first().copied()
+        let by_pattern: Option<usize> = {
+            let found = self.patterns.matches(normalised).iter().map(|n| self.owner[n]).collect::<Vec<_>>();
+            found.into_iter().min_by_key(|n| self.talks[*n].kind != TalkKind::Urgent)
         };
         let exact = if normalised.is_empty() {
             self.phrases.get(message.trim()).copied()
@@ -111,7 +106,7 @@ impl Talks {
             self.phrases.get(normalised).copied()
         };
         let urgent = |n: &usize| self.talks[*n].kind == TalkKind::Urgent;
-        let found = by_pattern().filter(urgent).or(exact).or_else(by_pattern)?;
+        let found = by_pattern.filter(urgent).or(exact).or(by_pattern)?;
         self.talks.get(found)
     }
 }

@@ -1,7 +1,7 @@
 //! The project's own suite (`suite/*.toml`): what owners ask, and what they should get. Half of it is there to learn from:
 //! those wordings count as phrasings of their entries; the other half is only for measuring. Knows the files and the split.
 
-use super::file::FileError;
+use super::file::{FileError, read_toml};
 use super::{Category, EntryId};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -113,21 +113,12 @@ pub fn read(dir: &Path) -> Result<Vec<SuiteQuestion>, Vec<FileError>> {
     files.sort();
     let (mut questions, mut errors) = (Vec::new(), Vec::new());
     for file in files {
-        match read_file(&file) {
+        match read_toml::<SuiteFile>(&file) {
             Ok(parsed) => parsed.questions(&file, &mut questions),
             Err(error) => errors.push(error),
         }
     }
     if errors.is_empty() { Ok(questions) } else { Err(errors) }
-}
-
-fn read_file(file: &Path) -> Result<SuiteFile, FileError> {
-    let error = |line: usize, what: String| FileError { file: file.to_owned(), line, what };
-    let text = std::fs::read_to_string(file).map_err(|e| error(1, format!("读不了：{e}")))?;
-    toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        error(line, format!("格式不对：{}", e.message()))
-    })
 }
 
 impl SuiteQuestion {

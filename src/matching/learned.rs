@@ -2,23 +2,39 @@
 //! answers it. Made by `xinqi train`, kept in `model/matching.toml`. Knows sums; not how features are measured.
 
 use super::Kind;
-use super::features::{Features, NAMES, SIGNALS};
+use super::features::{
+    COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, Features, LIKENESS, NAMES, NUMBER, PASSAGE, PATTERN, PLACE,
+    PRESENCE, RARE, SIGNALS, SOUND, WHOLE,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// What the judgement looks at: a bias, the rank, the lead, the question's length, features as they are, two products.
-pub const N_JUDGED: usize = 4 + JUDGED_FEATURES.len() + 2;
-const JUDGED_FEATURES: [usize; 17] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 17, 18];
+/// How many numbers the judgement looks at.
+pub const N_JUDGED: usize = 4 + JUDGED.len() + BEHIND.len() + 2;
+/// Features that are judged as they are.
+const JUDGED: [usize; 13] = [
+    COVERAGE, PRESENCE, RARE, LIKENESS, COVERAGE_Z, SOUND, COSINE, COSINE_Z, PASSAGE, WHOLE, PLACE, NUMBER,
+    PATTERN,
+];
+/// Features by which the first in rank may be behind another candidate: a sign that the signals disagree.
+const BEHIND: [(usize, &str); 4] = [
+    (COVERAGE, "coverage_behind"),
+    (LIKENESS, "likeness_behind"),
+    (COSINE, "cosine_behind"),
+    (WHOLE, "whole_behind"),
+];
 
+/// Names of the judged numbers: a bias, what the lead says, features, two products.
 static JUDGED_NAMES: LazyLock<[&str; N_JUDGED]> = LazyLock::new(|| {
-    let mut names = ["bias"; N_JUDGED];
-    names[1..4].copy_from_slice(&["rank", "margin", "chars"]);
-    for (name, feature) in names[4..].iter_mut().zip(JUDGED_FEATURES) {
-        *name = NAMES[feature];
-    }
-    names[N_JUDGED - 2..].copy_from_slice(&["cosine_presence", "passage_rare"]);
-    names
+    let mut names = ["bias", "rank", "margin", "chars"].into_iter();
+    let mut features = JUDGED.into_iter().map(|feature| NAMES[feature]);
+    let mut behind = BEHIND.into_iter().map(|(_, name)| name);
+    let mut products = ["cosine_presence", "passage_rare"].into_iter();
+    std::array::from_fn(|_| {
+        let next = names.next().or_else(|| features.next()).or_else(|| behind.next());
+        next.or_else(|| products.next()).unwrap_or_default()
+    })
 });
 
 /// Weights of one kind of document.
@@ -174,17 +190,46 @@ impl Weights {
     }
 }
 
-/// What the judgement looks at of a document: its rank, by how much it leads (or lags behind the first), the question's
-/// length, and the signals themselves.
-pub fn judged(rank: f32, margin: f32, n_chars: usize, f: &Features) -> [f32; N_JUDGED] {
-    let mut out = [1.0; N_JUDGED];
-    (out[1], out[2]) = (rank, margin.clamp(-4.0, 4.0));
-    out[3] = ((n_chars + 1) as f32).ln() - 2.5;
-    for (number, feature) in out[4..].iter_mut().zip(JUDGED_FEATURES) {
-        *number = f[feature];
+/// How the first of a ranking stands among the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Lead {
+    /// Its rank.
+    pub rank: f32,
+    /// By how much it leads the second.
+    pub margin: f32,
+    /// The question's length in characters.
+    pub n_chars: usize,
+    /// By how much it is behind the best candidate in each of [`BEHIND`]: 0 or less.
+    behind: [f32; BEHIND.len()],
+}
+
+/// The first's lead where there is no second.
+const NO_RIVAL: f32 = 4.0;
+
+impl Lead {
+    /// Of the first of these, which stand in the order of their ranks; `None` where there is none.
+    pub fn of<'f>(ranked: impl Iterator<Item = (f32, &'f Features)> + Clone, n_chars: usize) -> Option<Self> {
+        let (rank, first) = ranked.clone().next()?;
+        let margin = ranked.clone().nth(1).map_or(NO_RIVAL, |(second, _)| rank - second);
+        let mut behind = [0.0_f32; BEHIND.len()];
+        for (_, features) in ranked {
+            for (behind, (feature, _)) in behind.iter_mut().zip(BEHIND) {
+                *behind = behind.min(first[feature] - features[feature]);
+            }
+        }
+        Some(Self { rank, margin, n_chars, behind })
     }
-    (out[N_JUDGED - 2], out[N_JUDGED - 1]) = (f[4] * f[1], f[18] * f[17]);
-    out
+}
+
+/// What the judgement looks at of the first in rank.
+pub fn judged(lead: &Lead, f: &Features) -> [f32; N_JUDGED] {
+    let chars = ((lead.n_chars + 1) as f32).ln() - 2.5;
+    let mut numbers = [1.0, lead.rank, lead.margin.clamp(-4.0, 4.0), chars].into_iter();
+    let mut features = JUDGED.into_iter().map(|feature| f[feature]);
+    let mut rest = lead.behind.into_iter().chain([f[COSINE] * f[PRESENCE], f[PASSAGE] * f[RARE]]);
+    std::array::from_fn(|_| {
+        numbers.next().or_else(|| features.next()).or_else(|| rest.next()).unwrap_or_default()
+    })
 }
 
 fn name(kind: Kind) -> &'static str {

@@ -1,21 +1,27 @@
 //! Which documents answer a question, and how sure that is: signals from words, sound, patterns and meaning → features →
 //! learned weights → probability. Knows texts and numbers; nothing of regions, validity or replies.
 
+mod doc;
 mod features;
 mod learned;
 mod lexical;
 pub mod place;
+mod sense;
 mod synonyms;
 pub mod text;
 
-pub use features::{Features, N as N_FEATURES, NAMES, SIGNALS};
-pub use learned::{Judge, Learned, LearnedError, N_JUDGED, Weights, judged};
+pub use doc::{Doc, Kind, Passage};
+pub use features::{Features, N as N_FEATURES, PATTERN, SIGNALS};
+pub use learned::{Judge, Lead, Learned, N_JUDGED, judged};
 pub use synonyms::Synonyms;
 
-use crate::meaning::{Isa, Vectors};
-use features::{PATTERN, moments, spread, standing};
+use features::{
+    COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, LENGTH, LIKENESS, NUMBER, PASSAGE, PLACE, PRESENCE, PRODUCTS,
+    RARE, SOUND, WHOLE, moments, spread, standing,
+};
 use lexical::{Documents, Nearest, Phrases, Shared};
 use rustc_hash::{FxHashMap, FxHashSet};
+use sense::{Nearness, Sense, Texts};
 use std::sync::OnceLock;
 use text::{Gram, grams, normalise, sounds};
 
@@ -23,61 +29,13 @@ use text::{Gram, grams, normalise, sounds};
 const TITLE: f32 = 2.0;
 const KEYWORD: f32 = 2.0;
 const BODY_BESIDE_PHRASES: f32 = 0.4;
-/// Each signal names so many candidates.
+/// Each signal names so many candidates; sound alone seldom finds what the others do not.
 const FROM_EACH: usize = 20;
+const FROM_SOUND: usize = 4;
 /// Patterns are tried on the candidates whose words come nearest: one that shares no rare word cannot be meant.
 const MAX_TRIED: usize = 16;
 /// Of a longer question only so many characters are compared.
 pub const MAX_QUESTION_CHARS: usize = 300;
-/// Bodies are cut into passages of about so many characters, and so many pieces of each are looked at.
-const PASSAGE_CHARS: usize = 100;
-const PASSAGE_PIECES: usize = 80;
-/// The body of a document with phrasings is short and says one thing a line.
-const ENTRY_PASSAGE_CHARS: usize = 50;
-const WHOLE_PIECES: usize = 256;
-const PHRASE_PIECES: usize = 64;
-/// A text without title and no longer than this is a line: a question, not a document.
-const MAX_LINE_CHARS: usize = 60;
-
-/// Something that may answer.
-#[derive(Clone, Debug, Default)]
-pub struct Doc {
-    /// Its name.
-    pub title: String,
-    /// How people ask for it.
-    pub phrases: Vec<String>,
-    /// Words that belong to it.
-    pub keywords: Vec<String>,
-    /// What it says.
-    pub body: String,
-}
-
-/// What sort of document it is; each has weights of its own, because the signals tell different things of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// It has phrasings.
-    Entry,
-    /// A single short text.
-    Line,
-    /// A long text.
-    Text,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Entry, Self::Line, Self::Text];
-
-    fn of(doc: &Doc) -> Self {
-        if !doc.phrases.is_empty() {
-            Self::Entry
-        } else if doc.title.is_empty() && doc.body.chars().count() <= MAX_LINE_CHARS {
-            Self::Line
-        } else {
-            Self::Text
-        }
-    }
-}
-
 /// A document that may answer, with what was measured.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -93,20 +51,6 @@ pub struct Found {
     pub phrase: Option<usize>,
 }
 
-/// The vectors of the documents.
-#[derive(Debug)]
-struct Sense {
-    /// Of phrasings and passages, document after document.
-    parts: Vectors,
-    /// Where each document's parts begin.
-    starts: Vec<usize>,
-    /// Of the passages of documents that have phrasings, and where each document's begin.
-    passages: Vectors,
-    passage_starts: Vec<usize>,
-    /// Of each document as a whole.
-    whole: Vectors,
-}
-
 /// The documents, indexed.
 #[derive(Debug)]
 pub struct Engine {
@@ -118,14 +62,8 @@ pub struct Engine {
     length: Vec<f32>,
     places: Vec<Vec<u16>>,
     numbers: Vec<FxHashSet<String>>,
-    /// The texts whose vectors are wanted, with the number of pieces to look at: parts of all, then each as a whole.
-    parts: Vec<(String, usize)>,
-    starts: Vec<usize>,
-    passages: Vec<(String, usize)>,
-    passage_starts: Vec<usize>,
-    wholes: Vec<(String, usize)>,
+    texts: Texts,
     sense: OnceLock<Sense>,
-    isa: Isa,
 }
 
 impl Engine {
@@ -133,8 +71,6 @@ impl Engine {
     pub fn build(docs: &[Doc], synonyms: Synonyms) -> Self {
         let mut bags = Vec::with_capacity(docs.len());
         let (mut phrases, mut heard, mut owner) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut parts, mut starts, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut passages, mut passage_starts) = (Vec::new(), Vec::new());
         for (n, doc) in docs.iter().enumerate() {
             let mut bag: FxHashMap<Gram, f32> = FxHashMap::default();
             let mut add = |text: &str, weight: f32| {
@@ -156,14 +92,6 @@ impl Engine {
                 *bag.entry(gram).or_insert(0.0) += body_weight * count;
             }
             bags.push(bag);
-            starts.push(parts.len());
-            parts_of(doc, &mut parts);
-            passage_starts.push(passages.len());
-            if !doc.phrases.is_empty() {
-                let of_body = self::passages(&doc.body, ENTRY_PASSAGE_CHARS);
-                passages.extend(of_body.into_iter().map(|passage| (passage, PASSAGE_PIECES)));
-            }
-            wholes.push((format!("{} {}", doc.title, doc.body).trim().to_owned(), WHOLE_PIECES));
         }
         let text = |doc: &Doc| format!("{} {} {}", doc.title, doc.phrases.join(" "), doc.body);
         Self {
@@ -175,38 +103,22 @@ impl Engine {
             places: docs.iter().map(|doc| place::places(&text(doc))).collect(),
             numbers: docs.iter().map(|doc| numbers(&text(doc)).collect()).collect(),
             synonyms,
-            parts,
-            starts,
-            passages,
-            passage_starts,
-            wholes,
+            texts: Texts::of(docs),
             sense: OnceLock::new(),
-            isa: Isa::best(),
         }
     }
 
     /// The texts whose vectors [`Engine::set_vectors`] wants, each with the number of pieces to look at.
-    pub fn texts(&self) -> Vec<(String, usize)> {
-        self.parts.iter().chain(&self.passages).chain(&self.wholes).cloned().collect()
+    pub fn texts(&self) -> Vec<Passage> {
+        self.texts.all()
     }
 
-    /// Takes over the vectors of [`Engine::texts`]; from then on meaning counts. Once.
-    pub fn set_vectors(&self, vectors: &[Vec<f32>]) {
-        let n = self.parts.len() + self.passages.len() + self.wholes.len();
-        if vectors.len() != n || vectors.iter().any(Vec::is_empty) {
-            return;
-        }
-        let (parts, rest) = vectors.split_at(self.parts.len());
-        let (passages, whole) = rest.split_at(self.passages.len());
-        let sense = Sense {
-            parts: Vectors::new(parts),
-            starts: self.starts.clone(),
-            passages: Vectors::new(passages),
-            passage_starts: self.passage_starts.clone(),
-            whole: Vectors::new(whole),
-        };
+    /// Takes over the vectors of [`Engine::texts`]; from then on meaning counts. `false`: one is missing, and it does not.
+    pub fn set_vectors(&self, vectors: &[Vec<f32>]) -> bool {
+        let Some(sense) = Sense::new(&self.texts, vectors) else { return false };
         // A second time would be the same vectors.
         let _ = self.sense.set(sense);
+        true
     }
 
     /// What sort of document it is.
@@ -232,20 +144,21 @@ impl Engine {
         let normalised = normalise(question);
         let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
         let normalised = &normalised[..cut];
-        let signals = self.signals(question, normalised, vector, without);
+        // Asked once: the vectors may arrive while this runs.
+        let meant = vector.and_then(|vector| Some((vector, self.sense.get()?)));
+        let signals = self.signals(question, normalised, meant, without);
         let mut found = self.measure(&signals, |doc| pattern(doc, normalised));
-        let weights = learned.of(vector.is_some() && self.has_vectors());
+        let weights = learned.of(meant.is_some());
         for one in &mut found {
             one.rank = weights.rank(self.kinds[one.doc], &one.features);
         }
         found.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(a.doc.cmp(&b.doc)));
-        if let Some(first) = found.first() {
-            let margin = found.get(1).map_or(4.0, |second| first.rank - second.rank);
-            let judged = judged(first.rank, margin, normalised.chars().count(), &first.features);
-            let (rank, score) = (first.rank, weights.probability(self.kinds[first.doc], &judged));
-            // The ranking is a softmax: by its measure the others are so much less likely than the first.
-            found.iter_mut().for_each(|one| one.score = score * (one.rank - rank).exp());
-        }
+        let ranked = found.iter().map(|one| (one.rank, &one.features));
+        let Some(lead) = Lead::of(ranked, normalised.chars().count()) else { return found };
+        let (kind, features) = (self.kinds[found[0].doc], &found[0].features);
+        let score = weights.probability(kind, &judged(&lead, features));
+        // The ranking is a softmax: by its measure the others are so much less likely than the first.
+        found.iter_mut().for_each(|one| one.score = score * (one.rank - lead.rank).exp());
         found
     }
 
@@ -253,7 +166,7 @@ impl Engine {
         &self,
         question: &str,
         normalised: &str,
-        vector: Option<&[f32]>,
+        meant: Option<(&[f32], &Sense)>,
         without: Option<usize>,
     ) -> Signals {
         let terms = terms(&self.synonyms, normalised);
@@ -268,74 +181,52 @@ impl Engine {
                 Kind::Line | Kind::Text => self.documents.likeness(&shared, doc),
             })
             .collect();
-        let (mut cosine, mut passage, mut whole) = (Vec::new(), Vec::new(), Vec::new());
-        if let (Some(vector), Some(sense)) = (vector, self.sense.get()) {
-            cosine = sense.best_parts(self.isa, vector, without.map(|n| self.part_of_phrase(n)));
-            passage = best(&sense.passages.cosines(self.isa, vector), &sense.passage_starts);
-            whole = sense.whole.cosines(self.isa, vector);
-        }
+        let part = without.map(|phrase| {
+            let owner = self.phrases.owner(phrase);
+            self.texts.phrasing(owner as usize, (phrase - self.phrases.first_of(owner)) as usize)
+        });
+        let nearness = meant.map(|(vector, sense)| sense.nearness(vector, part));
         Signals {
             shared,
             likeness,
             nearest,
             sound: self.sounds.nearest(&heard, without),
-            cosine,
-            passage,
-            whole,
+            nearness,
             places: place::places(question),
             numbers: numbers(normalised).collect(),
         }
     }
 
-    /// Where a phrasing's vector lies among the parts: each document's phrasings come first, then its title.
-    fn part_of_phrase(&self, phrase: u32) -> usize {
-        let owner = self.phrases.owner(phrase) as usize;
-        self.starts[owner] + (phrase - self.phrases.first_of(owner as u32)) as usize
-    }
-
     fn measure(&self, s: &Signals, pattern: impl Fn(usize) -> bool) -> Vec<Found> {
-        let mut docs: Vec<usize> = Vec::new();
-        for signal in [&s.shared.coverage, &s.likeness, &s.cosine, &s.whole] {
-            docs.extend(top(signal, FROM_EACH));
-        }
-        docs.extend(top(&s.sound.iter().map(|n| n.likeness).collect::<Vec<_>>(), 4));
-        docs.sort_unstable();
-        docs.dedup();
-        let most = |values: &[f32]| values.iter().copied().fold(0.0_f32, f32::max);
-        let (coverage_top, presence_top) = (most(&s.shared.coverage), most(&s.shared.presence));
-        let (likeness_top, cosine_top, whole_top) = (most(&s.likeness), most(&s.cosine), most(&s.whole));
-        let passage_top = most(&s.passage);
-        let (coverage_mean, coverage_deviation) = moments(&s.shared.coverage);
-        let (cosine_mean, cosine_deviation) = moments(&s.cosine);
+        let docs = s.candidates();
+        let coverage_moments = moments(&s.shared.coverage);
+        let cosine_moments = s.nearness.as_ref().map_or((0.0, 0.0), |nearness| moments(&nearness.part));
         let by_words = |doc: &usize| s.shared.coverage[*doc] + s.likeness[*doc];
         let mut tried = docs.clone();
         tried.sort_by(|a, b| by_words(b).total_cmp(&by_words(a)));
         tried.truncate(MAX_TRIED);
         let measure = |doc: usize| {
             let mut f = [0.0; N_FEATURES];
-            (f[0], f[1], f[2]) = (s.shared.coverage[doc], s.shared.presence[doc], s.likeness[doc]);
-            f[3] = s.sound[doc].likeness;
-            (f[7], f[8], f[9]) = (f[0] - coverage_top, f[1] - presence_top, f[2] - likeness_top);
-            f[12] = standing(f[0], coverage_mean, coverage_deviation);
-            if !s.cosine.is_empty() {
-                (f[4], f[6]) = (spread(s.cosine[doc]), spread(s.whole[doc]));
-                f[5] = standing(s.cosine[doc], cosine_mean, cosine_deviation);
+            f[COVERAGE] = s.shared.coverage[doc];
+            f[PRESENCE] = s.shared.presence[doc];
+            f[RARE] = s.shared.rare[doc];
+            f[LIKENESS] = s.likeness[doc];
+            f[COVERAGE_Z] = standing(f[COVERAGE], coverage_moments);
+            f[SOUND] = s.sound[doc].likeness;
+            if let Some(nearness) = &s.nearness {
+                f[COSINE] = spread(nearness.part[doc]);
+                f[COSINE_Z] = standing(nearness.part[doc], cosine_moments);
+                f[WHOLE] = spread(nearness.whole[doc]);
                 if self.kinds[doc] == Kind::Entry {
-                    f[18] = spread(s.passage[doc]);
-                    f[19] = 8.0 * (s.passage[doc] - passage_top);
+                    f[PASSAGE] = spread(nearness.passage[doc]);
                 }
-                (f[10], f[11]) = (8.0 * (s.cosine[doc] - cosine_top), 8.0 * (s.whole[doc] - whole_top));
             }
-            f[13] = agreement(!s.places.is_empty(), || s.places.iter().any(|p| self.places[doc].contains(p)));
-            f[14] =
-                agreement(!s.numbers.is_empty(), || s.numbers.iter().any(|n| self.numbers[doc].contains(n)));
+            f[PLACE] = agreement(&s.places, |place| self.places[doc].contains(place));
+            f[NUMBER] = agreement(&s.numbers, |number| self.numbers[doc].contains(number));
             f[PATTERN] = f32::from(u8::from(tried.contains(&doc) && pattern(doc)));
-            f[16] = self.length[doc];
-            f[17] = s.shared.rare[doc];
-            for (product, factor) in
-                [(20, 0), (21, 4), (22, 6), (23, 1), (24, 2), (25, 12), (26, 5), (27, 17)]
-            {
-                f[product] = f[factor] * f[16];
+            f[LENGTH] = self.length[doc];
+            for (product, factor) in PRODUCTS {
+                f[product] = f[factor] * f[LENGTH];
             }
             let phrase = s.nearest[doc].phrase.map(|n| n as usize);
             Found { doc, features: f, rank: 0.0, score: 0.0, phrase }
@@ -344,44 +235,40 @@ impl Engine {
     }
 }
 
-impl Sense {
-    /// The best part of each document.
-    fn best_parts(&self, isa: Isa, vector: &[f32], without: Option<usize>) -> Vec<f32> {
-        let mut cosines = self.parts.cosines(isa, vector);
-        if let Some(cosine) = without.and_then(|at| cosines.get_mut(at)) {
-            *cosine = -1.0;
-        }
-        best(&cosines, &self.starts)
-    }
-}
-
-/// The best of each document's values, which begin there; 0 where a document has none.
-fn best(values: &[f32], starts: &[usize]) -> Vec<f32> {
-    let ends = starts.iter().skip(1).copied().chain([values.len()]);
-    let best =
-        |(start, end): (&usize, usize)| values[*start..end].iter().copied().reduce(f32::max).unwrap_or(0.0);
-    starts.iter().zip(ends).map(best).collect()
-}
-
 /// What the signals say of every document.
 struct Signals {
     shared: Shared,
     likeness: Vec<f32>,
     nearest: Vec<Nearest>,
     sound: Vec<Nearest>,
-    cosine: Vec<f32>,
-    passage: Vec<f32>,
-    whole: Vec<f32>,
+    /// Where meaning is known.
+    nearness: Option<Nearness>,
     places: Vec<u16>,
     numbers: Vec<String>,
 }
 
-/// 1 where the document shares what the question names, −1 where it does not, 0 where the question names nothing.
-fn agreement(named: bool, shared: impl FnOnce() -> bool) -> f32 {
+impl Signals {
+    /// The documents worth measuring: the best of each signal.
+    fn candidates(&self) -> Vec<usize> {
+        let sound: Vec<f32> = self.sound.iter().map(|nearest| nearest.likeness).collect();
+        let mut docs = top(&sound, FROM_SOUND);
+        let of_words = [&self.shared.coverage, &self.likeness];
+        let of_meaning = self.nearness.iter().flat_map(|nearness| [&nearness.part, &nearness.whole]);
+        for signal in of_words.into_iter().chain(of_meaning) {
+            docs.extend(top(signal, FROM_EACH));
+        }
+        docs.sort_unstable();
+        docs.dedup();
+        docs
+    }
+}
+
+/// 1 where the document shares something of what the question names, −1 where it does not, 0 where that is nothing.
+fn agreement<T>(named: &[T], is_shared: impl Fn(&T) -> bool) -> f32 {
     match named {
-        false => 0.0,
-        true if shared() => 1.0,
-        true => -1.0,
+        [] => 0.0,
+        _ if named.iter().any(is_shared) => 1.0,
+        _ => -1.0,
     }
 }
 
@@ -424,55 +311,9 @@ fn numbers(text: &str) -> impl Iterator<Item = String> {
         .filter(|figure| !figure.is_empty())
 }
 
-/// What of a document gets a vector: its phrasings and its title, or its title and its passages.
-fn parts_of(doc: &Doc, parts: &mut Vec<(String, usize)>) {
-    let before = parts.len();
-    parts.extend(doc.phrases.iter().map(|phrase| (phrase.clone(), PHRASE_PIECES)));
-    if !doc.title.is_empty() {
-        parts.push((doc.title.clone(), PHRASE_PIECES));
-    }
-    if doc.phrases.is_empty() {
-        parts.extend(passages(&doc.body, PASSAGE_CHARS).into_iter().map(|passage| (passage, PASSAGE_PIECES)));
-    }
-    if parts.len() == before {
-        parts.push((doc.body.clone(), PASSAGE_PIECES));
-    }
-}
-
-/// A text in pieces of about so many characters, ending where sentences end. Joined they are the text.
-fn passages(text: &str, about: usize) -> Vec<String> {
-    let mut passages = Vec::new();
-    let (mut now, mut n_now) = (String::new(), 0);
-    for sentence in text.split_inclusive(['。', '；', '！', '？', '\n']) {
-        let n = sentence.chars().count();
-        if n_now + n > about && n_now > 0 {
-            passages.push(std::mem::take(&mut now));
-            n_now = 0;
-        }
-        if n <= 2 * about {
-            now.push_str(sentence);
-            n_now += n;
-            continue;
-        }
-        let chars: Vec<char> = sentence.chars().collect();
-        passages.extend(chars.chunks(about).map(|chunk| chunk.iter().collect::<String>()));
-    }
-    if !now.is_empty() {
-        passages.push(now);
-    }
-    passages
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn passages_join_to_the_text(text in "[。；\\n房租社保a]{0,600}") {
-            proptest::prop_assert_eq!(passages(&text, 50).concat(), text);
-        }
-    }
 
     fn doc(phrases: &[&str], body: &str) -> Doc {
         let phrases = phrases.iter().map(|phrase| (*phrase).to_owned()).collect();
@@ -492,12 +333,5 @@ mod tests {
         assert_eq!(found[0].phrase, Some(2));
         assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
         assert!(engine.search(Learned::shipped(), "", None, |_, _| false, None).is_empty());
-    }
-
-    #[test]
-    fn a_document_is_of_its_kind() {
-        assert_eq!(Kind::of(&doc(&["a", "b"], "")), Kind::Entry);
-        assert_eq!(Kind::of(&doc(&[], "剧烈运动后咯血怎么办")), Kind::Line);
-        assert_eq!(Kind::of(&doc(&[], &"很长".repeat(60))), Kind::Text);
     }
 }

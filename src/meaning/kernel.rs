@@ -122,6 +122,20 @@ pub struct Matrix {
     bias: Vec<f32>,
 }
 
+/// Calls the tile of each size, the largest first, until every row of every group has been done.
+#[cfg(target_arch = "x86_64")]
+macro_rules! in_tiles {
+    ($self:ident, $rows:ident, $out:ident, $tile:ident, [$($n:literal),*]) => {
+        for group in 0..$self.n_out / LANES {
+            let mut first = 0;
+            $(while $rows.scales.len() - first >= $n {
+                $self.$tile::<$n>(group, first, $rows, $out);
+                first += $n;
+            })*
+        }
+    };
+}
+
 /// Rows of activations as bytes with an offset of 128, each row with its scale.
 #[derive(Debug, Default)]
 pub struct Quantised {
@@ -226,28 +240,8 @@ impl Matrix {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn times_avx512(&self, rows: &Quantised, out: &mut [f32]) {
-        const TILE: usize = 8;
-        let n_rows = rows.scales.len();
-        for group in 0..self.n_out / LANES {
-            let mut first = 0;
-            while first < n_rows {
-                let n = (n_rows - first).min(TILE);
-                // SAFETY: `group` and `first..first + n` are inside the matrix and the rows.
-                unsafe {
-                    match n {
-                        8 => self.tile_avx512::<8>(group, first, rows, out),
-                        7 => self.tile_avx512::<7>(group, first, rows, out),
-                        6 => self.tile_avx512::<6>(group, first, rows, out),
-                        5 => self.tile_avx512::<5>(group, first, rows, out),
-                        4 => self.tile_avx512::<4>(group, first, rows, out),
-                        3 => self.tile_avx512::<3>(group, first, rows, out),
-                        2 => self.tile_avx512::<2>(group, first, rows, out),
-                        _ => self.tile_avx512::<1>(group, first, rows, out),
-                    }
-                }
-                first += n;
-            }
-        }
+        // SAFETY: `in_tiles` names only groups of the matrix and runs of rows that are there.
+        unsafe { in_tiles!(self, rows, out, tile_avx512, [8, 7, 6, 5, 4, 3, 2, 1]) }
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -289,24 +283,8 @@ impl Matrix {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn times_avx2(&self, rows: &Quantised, out: &mut [f32]) {
-        const TILE: usize = 4;
-        let n_rows = rows.scales.len();
-        for group in 0..self.n_out / LANES {
-            let mut first = 0;
-            while first < n_rows {
-                let n = (n_rows - first).min(TILE);
-                // SAFETY: `group` and `first..first + n` are inside the matrix and the rows.
-                unsafe {
-                    match n {
-                        4 => self.tile_avx2::<4>(group, first, rows, out),
-                        3 => self.tile_avx2::<3>(group, first, rows, out),
-                        2 => self.tile_avx2::<2>(group, first, rows, out),
-                        _ => self.tile_avx2::<1>(group, first, rows, out),
-                    }
-                }
-                first += n;
-            }
-        }
+        // SAFETY: as in `times_avx512`.
+        unsafe { in_tiles!(self, rows, out, tile_avx2, [4, 3, 2, 1]) }
     }
 
     #[cfg(target_arch = "x86_64")]

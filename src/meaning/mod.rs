@@ -18,6 +18,8 @@ use tokens::Tokens;
 
 /// Of a text so many pieces are looked at: about a hundred characters, in which every question has been asked.
 pub const MAX_PIECES: usize = 64;
+/// The longest pieces; most have one to three characters.
+const MAX_PIECE_CHARS: usize = 16;
 /// More is no model file of ours.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -95,7 +97,9 @@ impl Model {
     /// The same, looking at more or fewer pieces.
     pub fn embed_up_to(&self, text: &str, most: usize) -> Vec<f32> {
         let most = most.clamp(8, self.encoder.max_pieces());
-        self.encoder.encode(self.isa, &self.tokens.cut(text, most))
+        // A piece has few characters: what lies further back cannot be among the first pieces.
+        let end = text.char_indices().nth(most * MAX_PIECE_CHARS).map_or(text.len(), |(at, _)| at);
+        self.encoder.encode(self.isa, &self.tokens.cut(&text[..end], most))
     }
 
     /// Into how many pieces a text falls.

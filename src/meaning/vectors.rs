@@ -3,7 +3,7 @@
 
 use super::Model;
 use super::kernel::{Isa, Matrix, Quantised};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -47,18 +47,19 @@ impl Vectors {
 
 const MAGIC: &[u8; 4] = b"XQV1";
 const KEY: usize = 16;
-/// A cache of more vectors is begun anew.
-const MAX_CACHED: usize = 1 << 20;
 
 type Key = [u8; KEY];
 
-/// The vectors that were computed before, by model, text and number of pieces looked at.
+/// The vectors that were computed before, by model, text and number of pieces looked at. Only those asked for are kept, so
+/// the file is no larger than what it is for.
 #[derive(Debug)]
 pub struct VectorCache {
     file: Option<PathBuf>,
     fingerprint: [u8; 32],
     vectors: FxHashMap<Key, Vec<f32>>,
-    n_before: usize,
+    wanted: FxHashSet<Key>,
+    /// Something was computed, or something in the file is not wanted any more.
+    is_new: bool,
 }
 
 impl VectorCache {
@@ -68,12 +69,11 @@ impl VectorCache {
             file: file.map(Path::to_owned),
             fingerprint: model.fingerprint,
             vectors: FxHashMap::default(),
-            n_before: 0,
+            wanted: FxHashSet::default(),
+            is_new: false,
         };
         let bytes = file.and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
-        if let Some(vectors) = cache.read(&bytes) {
-            (cache.n_before, cache.vectors) = (vectors.len(), vectors);
-        }
+        cache.vectors = cache.read(&bytes).unwrap_or_default();
         cache
     }
 
@@ -99,9 +99,8 @@ impl VectorCache {
     /// The vectors of these texts, each looked at up to so many pieces: from the cache, else computed by `n_threads`.
     pub fn embed(&mut self, model: &Model, texts: &[(String, usize)], n_threads: usize) -> Vec<Vec<f32>> {
         let keys: Vec<Key> = texts.iter().map(|(text, most)| key(text, *most)).collect();
-        let mut missing: Vec<usize> =
-            (0..texts.len()).filter(|n| !self.vectors.contains_key(&keys[*n])).collect();
-        missing.dedup_by_key(|n| keys[*n]);
+        let is_missing = |n: &usize| self.wanted.insert(keys[*n]) && !self.vectors.contains_key(&keys[*n]);
+        let missing: Vec<usize> = (0..texts.len()).filter(is_missing).collect();
         let part = missing.len().div_ceil(n_threads.max(1)).max(1);
         let computed: Vec<(Key, Vec<f32>)> = std::thread::scope(|scope| {
             let keys = &keys;
@@ -113,18 +112,17 @@ impl VectorCache {
             let threads: Vec<_> = missing.chunks(part).map(|part| scope.spawn(move || work(part))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
         });
+        self.is_new |= !computed.is_empty();
         self.vectors.extend(computed);
         keys.iter().map(|key| self.vectors.get(key).cloned().unwrap_or_default()).collect()
     }
 
-    /// Writes the file, if there is something new; at once or not at all.
+    /// Writes the file, if there is something new; at once or not at all. Of two processes that write, one wins.
     pub fn save(&mut self) -> std::io::Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| self.vectors.len() != self.n_before) else {
-            return Ok(());
-        };
-        if self.vectors.len() > MAX_CACHED {
-            self.vectors.clear();
-        }
+        let n_before = self.vectors.len();
+        self.vectors.retain(|key, _| self.wanted.contains(key));
+        self.is_new |= self.vectors.len() != n_before;
+        let Some(file) = self.file.as_ref().filter(|_| self.is_new) else { return Ok(()) };
         let width = self.vectors.values().next().map_or(1, Vec::len);
         let mut records = Vec::with_capacity(self.vectors.len() * (KEY + 4 + width));
         for (key, vector) in &self.vectors {
@@ -133,7 +131,7 @@ impl VectorCache {
             records.extend_from_slice(&scale.to_le_bytes());
             records.extend(bytes.iter().map(|b| *b as u8));
         }
-        let fresh = file.with_extension("new");
+        let fresh = file.with_extension(format!("new{}", std::process::id()));
         let mut out = std::fs::File::create(&fresh)?;
         out.write_all(MAGIC)?;
         out.write_all(&self.fingerprint)?;
@@ -142,7 +140,7 @@ impl VectorCache {
         out.write_all(&Sha256::digest(&records))?;
         out.sync_data()?;
         std::fs::rename(&fresh, file)?;
-        self.n_before = self.vectors.len();
+        self.is_new = false;
         Ok(())
     }
 }
@@ -209,6 +207,13 @@ mod tests {
         let mut again = VectorCache::open(Some(&file), &model);
         assert_eq!(again.vectors.len(), 2);
         assert_eq!(again.embed(&model, &texts, 2), computed);
+        again.embed(&model, &texts[..1], 1);
+        again.save().unwrap();
+        assert_eq!(VectorCache::open(Some(&file), &model).vectors.len(), 2, "both were wanted");
+        let mut fewer = VectorCache::open(Some(&file), &model);
+        fewer.embed(&model, &texts[..1], 1);
+        fewer.save().unwrap();
+        assert_eq!(VectorCache::open(Some(&file), &model).vectors.len(), 1, "what nobody wants is dropped");
         let mut bytes = std::fs::read(&file).unwrap();
         bytes[80] ^= 1;
         std::fs::write(&file, &bytes).unwrap();

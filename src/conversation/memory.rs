@@ -1,0 +1,199 @@
+//! What is remembered of one follower: where the conversation stands, the last exchanges, what waits. Knows bounds; not
+//! what is decided from it.
+
+use super::{Cause, Text};
+use crate::clock::Timestamp;
+use crate::knowledge::EntryId;
+use crate::ticket::{Considered, DeliveryId, Ticket, TicketId};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Where the conversation with a follower stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum State {
+    /// The bot answers.
+    #[default]
+    Answering,
+    /// The follower may choose one of these by number, until then.
+    Choosing {
+        /// In the order of their numbers.
+        entries: Vec<EntryId>,
+        /// When the choice lapses.
+        until: Timestamp,
+    },
+    /// What the follower writes goes to this ticket.
+    WithStaff(TicketId),
+    /// An answer has been given; the follower may rate it, until then.
+    Rating {
+        /// The answered ticket.
+        ticket: TicketId,
+        /// When the question lapses.
+        until: Timestamp,
+    },
+}
+
+/// What is left for a message that WeChat does not take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Later {
+    /// Sent again when the follower next writes, which opens the window.
+    OnContact,
+    /// Put into the reply to the follower's next message: the account may not send by itself.
+    InReply,
+    /// Nothing: it can never be sent.
+    Never,
+}
+
+/// One message of the follower and what the bot said to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// What caused it.
+    pub cause: Cause,
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    pub asked: Text,
+    /// The reply.
+    pub reply: Reply,
+    /// What the bot considered.
+    pub considered: Vec<Considered>,
+    /// It was no message but something that happened: followed, pressed a button.
+    pub is_event: bool,
+}
+
+/// What the bot replied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Nothing: none was due.
+    Silence,
+    /// These words.
+    Words(Text),
+    /// The answer of an entry. Its text, nearly all of what would have to be written, is not stored: after a restart
+    /// it is made afresh.
+    Answer(EntryId, #[serde(skip)] Option<Text>),
+}
+
+impl Reply {
+    /// What was said, as far as it is at hand.
+    pub fn text(&self) -> Option<&Text> {
+        match self {
+            Self::Silence | Self::Answer(_, None) => None,
+            Self::Words(text) | Self::Answer(_, Some(text)) => Some(text),
+        }
+    }
+
+    /// The same with its text replaced.
+    pub fn map(&self, change: impl FnOnce(&Text) -> Text) -> Self {
+        match self {
+            Self::Words(text) => Self::Words(change(text)),
+            Self::Answer(entry, Some(text)) => Self::Answer(entry.clone(), Some(change(text))),
+            other => other.clone(),
+        }
+    }
+}
+
+/// A message that waits for the follower's next word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// Its text.
+    pub text: Text,
+    /// How it goes then.
+    pub later: Later,
+}
+
+/// All that is remembered of one follower.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Counts commits; a step is made from one version.
+    pub version: u64,
+    /// Where the conversation stands.
+    pub state: State,
+    /// Own tickets, open and recent; kept by the store under their own names.
+    #[serde(skip)]
+    pub tickets: Vec<Ticket>,
+    /// What waits for the follower's next word.
+    pub parked: VecDeque<Parked>,
+    /// Texts that wait for 继续, where the account has no customer-service interface.
+    pub more: VecDeque<Text>,
+    /// The last exchanges, oldest first.
+    pub recent: VecDeque<Arc<Exchange>>,
+    /// Causes of other happenings, so that they count once.
+    pub seen: VecDeque<Cause>,
+    /// How often in a row the follower found an answer of no use, and when last.
+    pub misses: (u8, Timestamp),
+    /// Messages in the running minute: its start, how many.
+    pub flow: (Timestamp, u16),
+    /// When the last receipt for something appended to a ticket went out.
+    pub receipt_at: Option<Timestamp>,
+    /// The follower was asked for contact data in this ticket and has not answered yet.
+    pub contact_asked: Option<TicketId>,
+    /// Contact data given earlier.
+    pub contact: Option<Text>,
+    /// When the next lapse is due.
+    pub wakes_at: Option<Timestamp>,
+}
+
+/// How many exchanges, and how many bytes of them, are remembered.
+const MAX_RECENT: usize = 20;
+const MAX_RECENT_BYTES: usize = 20 * 1024;
+/// In how many of them all that was considered is kept.
+const MAX_CONSIDERED: usize = 3;
+const MAX_SEEN: usize = 32;
+/// How many own tickets are at hand.
+const MAX_TICKETS: usize = 12;
+
+impl Memory {
+    /// The saved reply if this cause has been dealt with: `Some(None)` where the reply was silence.
+    pub fn replied(&self, cause: Cause) -> Option<Option<Text>> {
+        if let Some(exchange) = self.recent.iter().rev().find(|exchange| exchange.cause == cause) {
+            let lost = matches!(exchange.reply, Reply::Answer(_, None));
+            return (!lost).then(|| exchange.reply.text().cloned());
+        }
+        let opened = self.tickets.iter().any(|ticket| ticket.id == cause.ticket());
+        (opened || self.seen.contains(&cause)).then_some(None)
+    }
+
+    /// The ticket of that name, if it is at hand.
+    pub fn ticket(&self, id: TicketId) -> Option<&Ticket> {
+        self.tickets.iter().find(|ticket| ticket.id == id)
+    }
+
+    pub(super) fn remember(&mut self, exchange: Exchange) {
+        // Of what lies further back only what was shown is of interest.
+        if let Some(before) = self.recent.iter_mut().rev().nth(MAX_CONSIDERED - 1)
+            && before.considered.iter().any(|considered| !considered.shown)
+        {
+            Arc::make_mut(before).considered.retain(|considered| considered.shown);
+        }
+        self.recent.push_back(Arc::new(exchange));
+        let bytes = |e: &Arc<Exchange>| e.asked.len() + e.reply.text().map_or(0, |text| text.len());
+        let mut total: usize = self.recent.iter().map(bytes).sum();
+        while self.recent.len() > MAX_RECENT || (total > MAX_RECENT_BYTES && self.recent.len() > 1) {
+            if let Some(oldest) = self.recent.pop_front() {
+                total -= bytes(&oldest);
+                note(&mut self.seen, oldest.cause);
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, ticket: Ticket) {
+        match self.tickets.iter_mut().find(|own| own.id == ticket.id) {
+            Some(own) => *own = ticket,
+            None => self.tickets.push(ticket),
+        }
+        while self.tickets.len() > MAX_TICKETS {
+            let oldest = self.tickets.iter().position(|ticket| ticket.stage.is_over()).unwrap_or(0);
+            self.tickets.remove(oldest);
+        }
+    }
+}
+
+/// Notes a cause, forgetting the oldest.
+pub(super) fn note(seen: &mut VecDeque<Cause>, cause: Cause) {
+    seen.push_back(cause);
+    while seen.len() > MAX_SEEN {
+        seen.pop_front();
+    }
+}
