@@ -67,14 +67,24 @@ struct Told {
     unanswered: BTreeSet<OpenId>,
 }
 
-/// A follower asks for tickets one after the other until nobody answers any more.
-async fn asks_on(phones: FakeWechat, who: OpenId, told: Arc<Mutex<Told>>) {
+/// One follower after the other asks for as many tickets as one may have, until nobody answers any more.
+async fn asks_on(phones: FakeWechat, name: String, told: Arc<Mutex<Told>>) {
+    for generation in 0.. {
+        let who = phones.follow(&format!("{name}{generation}"));
+        if !asks(&phones, who, &told).await {
+            return;
+        }
+    }
+}
+
+/// Whether every message was answered.
+async fn asks(phones: &FakeWechat, who: OpenId, told: &Mutex<Told>) -> bool {
     for n in 0..MAX_TICKETS {
         let question = if n % 2 == 0 { "人工" } else { "外星人开公司要护照吗" };
         for text in [question, "退出"] {
             let Ok(delivered) = phones.says(&who, text).await else {
                 told.lock().unwrap().unanswered.insert(who);
-                return;
+                return false;
             };
             assert_eq!(delivered.status, 200);
             if text == question {
@@ -84,6 +94,7 @@ async fn asks_on(phones: FakeWechat, who: OpenId, told: Arc<Mutex<Told>>) {
             }
         }
     }
+    true
 }
 
 /// WeChat asks again what was not answered, twice: one reply, and it counts as told.
@@ -140,8 +151,7 @@ async fn killed_thirty_times_it_keeps_every_ticket_it_told_of_and_makes_none_twi
         n_unanswered += asked_again(&phones, &told).await;
         let mut asking = JoinSet::new();
         for n in 0..N_FOLLOWERS {
-            let who = phones.follow(&format!("第{round}轮的{n}号"));
-            asking.spawn(asks_on(phones.clone(), who, told.clone()));
+            asking.spawn(asks_on(phones.clone(), format!("第{round}轮{n}号的"), told.clone()));
         }
         let mut chance = [0; 1];
         getrandom::fill(&mut chance).unwrap();
