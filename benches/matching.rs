@@ -71,9 +71,8 @@ fn own(model: &Model, cache: &Path) {
 }
 
 fn model_speed() {
-    let bytes = std::fs::read(Path::new(ROOT).join("model/zh-e5-small.q4")).unwrap();
     for isa in Isa::available() {
-        let model = Model::parse(&bytes, isa).unwrap();
+        let model = Model::load(&Path::new(ROOT).join("model/zh-e5-small.q4")).unwrap().with(isa);
         let texts = [
             "房租能免吗",
             "房租能不能减免一些，我是开小饭店的",

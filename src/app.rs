@@ -125,11 +125,7 @@ impl App {
         tasks.spawn(self.courier.clone().run(stop.clone()));
         if !self.config.model_file.as_os_str().is_empty() {
             let (library, model) = (self.library.clone(), self.config.model_file.clone());
-            // Not a task: a stop does not wait for it, and nothing is lost when it ends with the process.
-            std::thread::Builder::new()
-                .name("thinker".into())
-                .spawn(move || library.begin_to_think(&model))
-                .context("no thread")?;
+            aside(move || library.begin_to_think(&model)).context("no thread")?;
         }
         tasks.spawn(tick(
             self.library.clone(),
@@ -187,10 +183,20 @@ impl App {
     }
 }
 
+/// Runs on a thread of its own, not as a task: a stop does not wait for it, and nothing is lost when it ends with the
+/// process.
+fn aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("thinker".into()).spawn(work).map(drop)
+}
+
 async fn refresh(library: &Arc<Library>, clock: &Clock) {
     let (library, today) = (library.clone(), clock.now().date());
+    let looking = library.clone();
     // A panic in there has been reported by the runtime; the last good handbook stays.
-    let _ = tokio::task::spawn_blocking(move || library.refresh(today)).await;
+    let changed = tokio::task::spawn_blocking(move || looking.refresh(today)).await.unwrap_or(false);
+    if changed && let Err(error) = aside(move || library.think()) {
+        tracing::error!(%error, "no thread to find out what the entries mean; words alone decide until the next change");
+    }
 }
 
 async fn tick(

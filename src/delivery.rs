@@ -95,6 +95,7 @@ impl Courier {
         };
         match self.client.custom_text(&OpenId::new(openid), &delivery.text, false).await {
             Outcome::Sent => {
+                self.notices.clear("customer-service");
                 let key = format!("sent {} {}", delivery.id.0, delivery.n_tries);
                 self.desk.note(delivery.follower, &key, Event::Delivered(delivery.id)).await
             }
@@ -102,9 +103,10 @@ impl Courier {
             Outcome::Refused { code, why, kind } => {
                 tracing::info!(code, delivery = delivery.id.0, "WeChat refused a message");
                 let later = match kind {
-                    RefusedKind::WindowClosed | RefusedKind::CountSpent | RefusedKind::Unreachable => {
-                        Later::OnContact
-                    }
+                    RefusedKind::WindowClosed
+                    | RefusedKind::CountSpent
+                    | RefusedKind::Unreachable
+                    | RefusedKind::Unknown => Later::OnContact,
                     RefusedKind::NotAllowed => {
                         self.notices.put(
                             "customer-service",
@@ -120,18 +122,24 @@ impl Courier {
     }
 
     async fn later(&self, delivery: &Delivery, why: String, after: Option<Duration>) -> Result<()> {
+        if let Some(after) = after {
+            // Nothing was sent, because nothing can be until an operator or the clock has helped: no try of this message.
+            let at = self.clock.now().after(after + jitter(after));
+            return self.desk.store().postpone(delivery.id, at, &why, false).await;
+        }
         let n_since = delivery.n_tries.saturating_sub(delivery.n_before);
         let Some(wait) = self.config.retry_after.get(usize::from(n_since.saturating_sub(1))) else {
             let why = format!("试了 {n_since} 次没有发出：{why}");
             return self.give_up(delivery, why, Later::OnContact).await;
         };
-        let at = self.clock.now().after((*wait).max(after.unwrap_or_default()) + jitter(*wait));
-        self.desk.store().postpone(delivery.id, at, &why).await
+        let at = self.clock.now().after(*wait + jitter(*wait));
+        self.desk.store().postpone(delivery.id, at, &why, true).await
     }
 
     async fn give_up(&self, delivery: &Delivery, why: String, later: Later) -> Result<()> {
         let key = format!("refused {} {}", delivery.id.0, delivery.n_tries);
-        let event = Event::Undeliverable { delivery: delivery.id, text: delivery.text.clone(), why, later };
+        let (ticket, text) = (delivery.ticket, delivery.text.clone());
+        let event = Event::Undeliverable { delivery: delivery.id, ticket, text, why, later };
         self.desk.note(delivery.follower, &key, event).await
     }
 }

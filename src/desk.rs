@@ -112,9 +112,11 @@ impl Desk {
                 };
                 conversation::step(&office, now, &memory, happening)
             };
-            if let Some(refusal) = step.refusal {
-                // A form sent twice was done the first time; its own lines must not count against it.
-                return Ok((None, memory.replied(happening.cause).is_none().then_some(refusal)));
+            // A form sent twice was done the first time: its own lines must not count against it, and the second answer
+            // waits, like the first, until it is on disk.
+            if let Some(refusal) = step.refusal.clone().filter(|_| memory.replied(happening.cause).is_none())
+            {
+                return Ok((None, Some(refusal)));
             }
             let promises = !step.says.is_empty() || !step.settles.is_empty();
             let turn = Turn {
@@ -153,7 +155,10 @@ impl Desk {
     pub async fn lapse(&self) -> Result<usize> {
         let due = self.store.due_lapses(self.clock.now(), 256).await?;
         for (follower, at) in &due {
-            self.note(*follower, &format!("lapse {}", at.0), Event::TimePassed).await?;
+            // One memory that cannot be read must not keep all others from lapsing.
+            if let Err(error) = self.note(*follower, &format!("lapse {}", at.0), Event::TimePassed).await {
+                tracing::error!(%error, follower = %follower.0, "a lapse failed");
+            }
         }
         Ok(due.len())
     }

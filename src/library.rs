@@ -66,8 +66,8 @@ impl Library {
     }
 
     /// Computes what the entries of the handbook in use mean, if there is a model. One thread at a time: two would compute
-    /// the same.
-    fn think(&self) {
+    /// the same. Takes as long as [`Library::begin_to_think`].
+    pub fn think(&self) {
         let _turn = self.thinking.lock().unwrap_or_else(PoisonError::into_inner);
         let handbook = self.handbook.load_full();
         let engine = handbook.knowledge.engine();
@@ -87,8 +87,9 @@ impl Library {
         self.notices.put("meaning", what);
     }
 
-    /// Looks whether a file has changed and takes over what is good. Reads files: call it off the async threads.
-    pub fn refresh(&self, today: Date) {
+    /// Looks whether a file has changed and takes over what is good; whether something was. What the editor saved counts
+    /// at once, by its words; [`Library::think`] then finds out what it means. Reads files: call it off the async threads.
+    pub fn refresh(&self, today: Date) -> bool {
         match calendar_warning(&self.handbook.load().calendar, today) {
             Some(warning) => self.notices.put("calendar", warning),
             None => self.notices.clear("calendar"),
@@ -97,17 +98,16 @@ impl Library {
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *seen == now {
-                return;
+                return false;
             }
             *seen = now;
         }
         match load(&self.dir, self.thresholds) {
             Ok(handbook) => {
                 tracing::info!(n_entries = handbook.knowledge.entries().len(), "knowledge taken over");
-                // What the editor saved counts at once, by its words; what it means follows.
                 self.handbook.store(Arc::new(handbook));
                 self.notices.clear("knowledge");
-                self.think();
+                true
             }
             Err(errors) => {
                 for error in errors.iter().take(SHOWN) {
@@ -116,6 +116,7 @@ impl Library {
                 let n = errors.len();
                 let shown = errors.into_iter().take(SHOWN).collect::<Vec<_>>().join("；");
                 self.notices.put("knowledge", format!("知识库有 {n} 处错误，仍在用上一个好的版本：{shown}"));
+                false
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The sentence model at work: what messages mean, computed aside of the async threads, a few at once; the rest go without
 //! (words alone then decide, more cautiously). Knows threads and permits; not what a vector is compared with.
 
-use crate::meaning::{Model, ModelError, VectorCache};
+use crate::meaning::{Coarse, Model, ModelError, VectorCache};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -69,7 +69,7 @@ impl Thinker {
     }
 
     /// The vectors of these texts, from the cache file or computed by one thread; `None` without a model.
-    pub fn vectors(&self, texts: &[(String, usize)], cache: &Path) -> Option<Vec<Vec<f32>>> {
+    pub fn vectors(&self, texts: &[(String, usize)], cache: &Path) -> Option<Vec<Coarse>> {
         let model = self.model.get()?;
         let mut cache = VectorCache::open(Some(cache), model);
         let vectors = cache.embed(model, texts, 1);

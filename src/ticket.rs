@@ -173,8 +173,10 @@ pub struct Ticket {
     pub rating: Option<Rating>,
 }
 
-/// A ticket takes no more lines than this; a follower is told so.
+/// A ticket takes no more lines of a follower's than this; they are told so.
 pub const MAX_LINES: u32 = 500;
+/// So many more staff and the program may write: a full ticket can still be answered and closed.
+const MAX_STAFF_LINES: u32 = 500;
 
 /// Who wrote a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +223,11 @@ impl Change {
 
     /// Adds a line, unless the ticket is full.
     pub fn write(&mut self, line: Line) -> bool {
-        if self.ticket.n_lines >= MAX_LINES {
+        let most = match line.author {
+            Author::Follower | Author::Bot => MAX_LINES,
+            Author::Staff(_) | Author::System => MAX_LINES + MAX_STAFF_LINES,
+        };
+        if self.ticket.n_lines >= most {
             return false;
         }
         self.ticket.n_lines += 1;

@@ -29,8 +29,8 @@ pub fn command(text: &str) -> Option<Command> {
     let word = normalise(text);
     let rest = ["查询进度", "查进度", "进度查询", "进度"].iter().find_map(|verb| word.strip_prefix(verb));
     if let Some(rest) = rest {
-        if Number::parse(rest, 0).is_some() {
-            return Some(Command::ProgressOf(rest.to_owned()));
+        if let Some(number) = number_in(rest) {
+            return Some(Command::ProgressOf(number.to_owned()));
         }
         if rest.is_empty() || ["查询", "怎么样", "如何", "到哪了", "呢"].contains(&rest) {
             return Some(Command::Progress);
@@ -54,6 +54,19 @@ pub fn command(text: &str) -> Option<Command> {
     })
 }
 
+/// The number of a ticket where there is nothing else but the words around it: 编号1124007呢. An amount in a sentence is none.
+fn number_in(rest: &str) -> Option<&str> {
+    let mut digits = rest;
+    for before in ["咨询单", "的", "单号", "编号", "号码", "号"] {
+        digits = digits.strip_prefix(before).unwrap_or(digits);
+    }
+    for after in ["怎么样了", "怎么样", "如何", "到哪了", "了吗", "呢", "吗", "号", "的"] {
+        digits = digits.strip_suffix(after).unwrap_or(digits);
+    }
+    let is_number = digits.chars().all(|c| c.is_ascii_digit()) && Number::parse(digits, 0).is_some();
+    is_number.then_some(digits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +77,8 @@ mod tests {
         assert_eq!(command("人工费怎么算"), None);
         assert_eq!(command("进度"), Some(Command::Progress));
         assert_eq!(command("进度 1124-007"), Some(Command::ProgressOf("1124007".into())));
+        assert_eq!(command("进度编号1124－007呢"), Some(Command::ProgressOf("1124007".into())));
+        assert_eq!(command("进度款1500000元拖欠怎么办"), None);
         assert_eq!(command("工程进度款拖欠怎么办"), None);
         assert_eq!(command("进度款拖欠怎么办"), None);
     }

@@ -4,15 +4,18 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
+use super::staff;
 use super::{
-    Attachment, Cause, Event, Happening, Later, Memory, NUMBER, Office, Reply, Settings, Settlement, State,
-    Step, Text, Turn,
+    Attachment, Cause, Event, Happening, Memory, NUMBER, Office, Reply, Settings, Settlement, State, Step,
+    Text, Turn,
 };
 use crate::clock::Timestamp;
 use crate::knowledge::{
-    Candidate, Category, Entry, EntryId, Knowledge, MAX_REPLY, Reason, Validity, Verdict, normalise, shorten,
+    Candidate, Category, Entry, EntryId, Knowledge, MAX_REPLY, Place, Reason, Validity, Verdict, normalise,
+    shorten,
 };
-use crate::ticket::{Author, Considered, Number, Rating, Stage};
+use crate::ticket::{Author, Considered, Number, Rating, Stage, Ticket, TicketId};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,25 +28,29 @@ const MAX_CATEGORY_TITLES: usize = 9;
 /// The follower wrote a text.
 pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     let text: String = text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS).collect();
-    turn.hear(text.as_str(), false);
+    turn.hear(&text, false);
+    // Danger to life comes before everything else, also in a flood, also before an answer that waits.
+    if let Some(talk) = turn.office.knowledge.urgent(&text) {
+        turn.memory.flow = flow(&turn.memory, turn.now);
+        if let Some(id) = turn.memory.held() {
+            append(turn, id, &text, false);
+        }
+        return turn.answer(talk.reply.as_str());
+    }
     if too_fast(turn) {
         return;
     }
-    if let Some(talk) = turn.office.knowledge.urgent(&text) {
-        turn.answer(talk.reply.as_str());
-        if let State::WithStaff(id) | State::Rating { ticket: id, .. } = turn.memory.state {
-            append(turn, id, &text, false);
-        }
-    } else if let Some(command) = command(&text) {
+    if let Some(command) = command(&text) {
         obey(turn, command, &text);
     } else {
-        match turn.memory.state.clone() {
-            State::Choosing { entries, .. } => match chosen(&text, &entries) {
-                Some(id) => show(turn, &id),
-                None => answer(turn, &text),
+        match (turn.memory.state.clone(), turn.memory.held()) {
+            (State::Choosing { entries, place, .. }, held) => match (chosen(&text, &entries), held) {
+                (Some(id), _) => show(turn, &id, place.as_ref()),
+                (None, Some(ticket)) => follow_up(turn, ticket, &text),
+                (None, None) => answer(turn, &text),
             },
-            State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
-            State::Answering => answer(turn, &text),
+            (_, Some(ticket)) => follow_up(turn, ticket, &text),
+            (_, None) => answer(turn, &text),
         }
     }
     hand_over_parked(turn);
@@ -63,25 +70,25 @@ pub fn question<'h>(
         return None;
     }
     let is_over = |id| memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
-    let for_the_bot = match &memory.state {
-        State::Answering => true,
-        State::Choosing { entries, .. } => chosen(text, entries).is_none(),
-        State::WithStaff(id) => is_over(*id),
-        State::Rating { ticket, until } => *until <= now || is_over(*ticket),
+    let is_choice =
+        matches!(&memory.state, State::Choosing { entries, .. } if chosen(text, entries).is_some());
+    let is_for_staff = match &memory.state {
+        State::Rating { until, .. } if *until <= now => false,
+        _ => memory.held().is_some_and(|id| !is_over(id)),
     };
-    for_the_bot.then_some(text)
+    (!is_choice && !is_for_staff).then_some(text)
 }
 
 /// The follower sent something that is no text.
 pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
-    let text = format!("[{}] {}", attachment.kind, attachment.detail);
-    turn.hear(text.as_str(), false);
+    let text = format!("[{}] {}", attachment.kind, attachment.detail).replace(NUMBER, "");
+    turn.hear(&text, false);
     if too_fast(turn) {
         return;
     }
-    match turn.memory.state {
-        State::WithStaff(id) | State::Rating { ticket: id, .. } => follow_up(turn, id, &text),
-        _ => turn.answer(phrases::cannot_read(attachment.kind)),
+    match turn.memory.held() {
+        Some(id) => follow_up(turn, id, &text),
+        None => turn.answer(phrases::cannot_read(attachment.kind)),
     }
     hand_over_parked(turn);
 }
@@ -112,7 +119,7 @@ pub(super) fn unfollowed(turn: &mut Turn<'_>) {
 
 /// The follower pressed a button of the menu.
 pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
-    turn.hear(format!("点了菜单 {}", shorten(key, 40)), true);
+    turn.hear(&format!("点了菜单 {}", shorten(key, 40)), true);
     if too_fast(turn) {
         return;
     }
@@ -125,7 +132,7 @@ pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
         _ => {
             let id = EntryId::new(key);
             if turn.office.knowledge.entry(&id).is_some() {
-                show(turn, &id);
+                show(turn, &id, None);
             } else {
                 obey(turn, Command::Menu, "");
             }
@@ -147,30 +154,37 @@ fn too_fast(turn: &mut Turn<'_>) -> bool {
 /// The running minute with one more message: since when, how many.
 fn flow(memory: &Memory, now: Timestamp) -> (Timestamp, u16) {
     let (since, n) = memory.flow;
-    if n == 0 || now.since(since) >= Duration::from_secs(60) {
+    // A clock that was set back must not mute anybody until it has caught up.
+    if n == 0 || now < since || now.since(since) >= Duration::from_secs(60) {
         (now, 1)
     } else {
         (since, n.saturating_add(1))
     }
 }
 
-/// What waited for the follower's next word goes out: by itself where the account may send, else first in this reply.
+/// What waited for the follower's next word goes out: by itself where the account may send, else one message first in
+/// this reply and the next on 继续. Only what is in a reply counts as delivered.
 fn hand_over_parked(turn: &mut Turn<'_>) {
-    let mut in_reply = Vec::new();
-    for parked in std::mem::take(&mut turn.memory.parked) {
-        if parked.later == Later::InReply || !turn.office.settings.customer_service {
-            turn.settles.push((parked.delivery, Settlement::InReply(turn.now)));
-            in_reply.push(parked.text);
-        } else {
-            turn.settles.push((parked.delivery, Settlement::Due(turn.now)));
-        }
+    let (in_reply, by_itself): (VecDeque<_>, VecDeque<_>) =
+        std::mem::take(&mut turn.memory.parked).into_iter().partition(|parked| parked.in_reply.is_some());
+    for parked in by_itself {
+        turn.settles.push((parked.delivery, Settlement::Due(turn.now)));
+        staff::arrives(turn, parked.ticket);
     }
-    let mut in_reply = in_reply.into_iter();
-    let Some(first) = in_reply.next() else { return };
-    turn.memory.more.extend(in_reply);
-    turn.memory.more.extend(turn.reply.take());
+    turn.memory.parked = in_reply;
+    let Some(first) = turn.memory.parked.pop_front() else { return };
+    turn.settles.push((first.delivery, Settlement::InReply(turn.now)));
+    staff::arrives(turn, first.ticket);
+    if let Some(displaced) = turn.reply.take() {
+        turn.memory.keep_for_later(displaced);
+    }
     turn.answer_of = None;
-    turn.reply = Some(with_more(first, !turn.memory.more.is_empty()));
+    turn.reply = first.in_reply.map(|text| with_more(text, has_more(turn)));
+}
+
+/// Something waits for 继续.
+fn has_more(turn: &Turn<'_>) -> bool {
+    !turn.memory.more.is_empty() || turn.memory.parked.iter().any(|parked| parked.in_reply.is_some())
 }
 
 /// The text, saying that more follows on 继续 where there is room to say so.
@@ -192,13 +206,15 @@ fn obey(turn: &mut Turn<'_>, command: Command, text: &str) {
         }
         Command::ProgressOf(typed) => progress_of(turn, &typed),
         Command::Exit => {
-            let had_ticket = matches!(turn.memory.state, State::WithStaff(_) | State::Rating { .. });
+            let had_ticket = turn.memory.held().is_some();
             turn.memory.state = State::Answering;
             turn.answer(phrases::left(had_ticket));
         }
+        // An answer of the office that waits comes first; it is handed over at the end of the turn.
+        Command::More if turn.memory.parked.iter().any(|parked| parked.in_reply.is_some()) => {}
         Command::More => match turn.memory.more.pop_front() {
             Some(more) => {
-                let text = with_more(more, !turn.memory.more.is_empty());
+                let text = with_more(more, has_more(turn));
                 turn.answer(text);
             }
             None => turn.answer(phrases::NO_MORE),
@@ -224,10 +240,11 @@ fn progress_of(turn: &mut Turn<'_>, typed: &str) {
 
 /// The follower wants a person: the last question goes along, if it was one.
 fn human(turn: &mut Turn<'_>) {
-    if let State::WithStaff(id) = turn.memory.state
-        && let Some(ticket) = turn.memory.ticket(id)
+    if let Some(id) = turn.memory.held()
+        && let Some(ticket) = turn.memory.ticket(id).filter(|ticket| ticket.stage.is_open())
     {
         let text = phrases::progress_of(ticket);
+        turn.memory.state = State::WithStaff(id);
         turn.answer(text);
         return;
     }
@@ -273,17 +290,18 @@ fn useless(turn: &mut Turn<'_>, text: &str) {
     if others.is_empty() {
         turn.answer(phrases::REPHRASE);
     } else {
-        offer(turn, others, None);
+        offer(turn, others, Knowledge::place(&question));
     }
 }
 
 fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
-    let id = match turn.memory.state {
-        State::Rating { ticket, .. } => ticket,
-        State::WithStaff(id) => return follow_up(turn, id, text),
-        _ if rating == Rating::Bad => return useless(turn, text),
-        _ => return turn.answer(phrases::NOTHING_TO_RATE),
+    let id = match (rated(turn), turn.memory.held()) {
+        (Some(id), _) => id,
+        (None, Some(id)) => return follow_up(turn, id, text),
+        (None, None) if rating == Rating::Bad => return useless(turn, text),
+        (None, None) => return turn.answer(phrases::NOTHING_TO_RATE),
     };
+    let before = turn.memory.state.clone();
     turn.memory.state = State::Answering;
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, format!("评价：{}", rating.name()));
@@ -298,11 +316,28 @@ fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
     let reply = phrases::rated(rating, &change.ticket);
     if rating == Rating::Bad {
         turn.memory.state = State::WithStaff(id);
+    } else if let State::WithStaff(other) = before
+        && other != id
+    {
+        // The follower is in the middle of another ticket, and stays there.
+        turn.memory.state = before;
     }
     turn.answer(reply);
 }
 
-/// The entry a number (or its title) chooses.
+/// The ticket a rating is about: the one whose answer asked for it, else the one answered last.
+fn rated(turn: &Turn<'_>) -> Option<TicketId> {
+    if let State::Rating { ticket, .. } = turn.memory.state {
+        return Some(ticket);
+    }
+    let lately = |ticket: &&Ticket| {
+        let answered = ticket.answered_at.is_some_and(|at| turn.now.since(at) <= RATING);
+        answered && ticket.rating.is_none() && !ticket.stage.is_open() && !turn.memory.is_unseen(ticket.id)
+    };
+    turn.memory.tickets.iter().filter(lately).max_by_key(|ticket| ticket.answered_at).map(|ticket| ticket.id)
+}
+
+/// The entry a number chooses.
 fn chosen(text: &str, entries: &[EntryId]) -> Option<EntryId> {
     let word = normalise(text);
     let word = word.strip_prefix('第').unwrap_or(&word).trim_end_matches(['个', '条', '项']);
@@ -331,11 +366,7 @@ pub(super) fn answer(turn: &mut Turn<'_>, text: &str) {
         Verdict::Offer(candidates) => {
             consider(turn, &asked.candidates, &candidates.iter().collect::<Vec<_>>());
             let entries = candidates.iter().map(|candidate| candidate.entry.id.clone()).collect();
-            let is_foreign = |place: &&crate::knowledge::Place| {
-                candidates.iter().any(|candidate| !place.is_under(candidate.entry.region))
-            };
-            let foreign = asked.place.as_ref().filter(is_foreign);
-            offer(turn, entries, foreign);
+            offer(turn, entries, asked.place.clone());
         }
         Verdict::SmallTalk(talk) | Verdict::Urgent(talk) => turn.answer(talk.reply.as_str()),
         Verdict::Unknown(Reason::Empty) => turn.answer(phrases::EMPTY),
@@ -369,16 +400,20 @@ fn consider(turn: &mut Turn<'_>, candidates: &[Candidate], shown: &[&Candidate])
 }
 
 /// Gives an entry's answer. An expired one offers what replaced it as choice 1.
-fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&crate::knowledge::Place>) {
+fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&Place>) {
     let on = turn.now.date();
     let (text, successor) = turn.office.knowledge.answer(entry, on, place);
+    let back = turn.memory.held();
     turn.memory.state = match successor {
-        Some(successor) => {
-            State::Choosing { entries: vec![successor.id.clone()], until: turn.now.after(CHOICE) }
-        }
-        None => State::Answering,
+        Some(successor) => State::Choosing {
+            entries: vec![successor.id.clone()],
+            until: turn.now.after(CHOICE),
+            place: place.cloned(),
+            back,
+        },
+        None => back.map_or(State::Answering, State::WithStaff),
     };
-    turn.answer_of = Some(entry.id.clone());
+    turn.answer_of = Some((entry.id.clone(), place.cloned()));
     turn.answer(text);
 }
 
@@ -387,17 +422,16 @@ fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&crate::knowledge::Pla
 pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, cause: Cause) -> Option<Step> {
     let at = memory.recent.iter().position(|exchange| exchange.cause == cause)?;
     let exchange = &memory.recent[at];
-    let Reply::Answer(id, None) = &exchange.reply else { return None };
+    let Reply::Answer(id, place, None) = &exchange.reply else { return None };
     let entry = office.knowledge.entry(id)?;
-    let place = Knowledge::place(&exchange.asked);
     let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
-    let told = Reply::Answer(id.clone(), Some(reply.clone()));
+    let told = Reply::Answer(id.clone(), place.clone(), Some(reply.clone()));
     let mut memory = memory.clone();
     Arc::make_mut(&mut memory.recent[at]).reply = told;
     Some(Step { memory, reply: Some(reply), ..Step::default() })
 }
 
-fn show(turn: &mut Turn<'_>, id: &EntryId) {
+fn show(turn: &mut Turn<'_>, id: &EntryId, place: Option<&Place>) {
     let knowledge = turn.office.knowledge;
     match knowledge.entry(id) {
         Some(entry) => {
@@ -406,8 +440,9 @@ fn show(turn: &mut Turn<'_>, id: &EntryId) {
             }
             // Other numbers of the same offer stay valid.
             let before = turn.memory.state.clone();
-            tell(turn, entry, None);
-            if let (State::Choosing { .. }, State::Answering) = (&before, &turn.memory.state) {
+            tell(turn, entry, place);
+            let is_choosing = |state: &State| matches!(state, State::Choosing { .. });
+            if is_choosing(&before) && !is_choosing(&turn.memory.state) {
                 turn.memory.state = before;
             }
         }
@@ -415,14 +450,15 @@ fn show(turn: &mut Turn<'_>, id: &EntryId) {
     }
 }
 
-fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<&crate::knowledge::Place>) {
-    let titles: Vec<&str> = entries
-        .iter()
-        .filter_map(|id| turn.office.knowledge.entry(id))
-        .map(|entry| entry.title.as_str())
-        .collect();
-    let text = phrases::offer(&titles, place);
-    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE) };
+/// The choice between entries; it says so where one of them does not hold at the place the question names.
+fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<Place>) {
+    let knowledge = turn.office.knowledge;
+    let offered: Vec<&Arc<Entry>> = entries.iter().filter_map(|id| knowledge.entry(id)).collect();
+    let titles: Vec<&str> = offered.iter().map(|entry| entry.title.as_str()).collect();
+    let is_foreign = |place: &&Place| offered.iter().any(|entry| !place.is_under(entry.region));
+    let text = phrases::offer(&titles, place.as_ref().filter(is_foreign));
+    let back = turn.memory.held();
+    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE), place, back };
     turn.answer(text);
 }
 
@@ -435,7 +471,8 @@ fn list(turn: &mut Turn<'_>, category: Category) {
     let titles: Vec<&str> = entries.iter().map(|entry| entry.title.as_str()).collect();
     let text = phrases::category(category, &titles);
     let entries = entries.iter().map(|entry| entry.id.clone()).collect();
-    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE) };
+    let back = turn.memory.held();
+    turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE), place: None, back };
     turn.answer(text);
 }
 

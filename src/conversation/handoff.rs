@@ -17,11 +17,11 @@ pub(super) fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Consider
     turn.memory.misses = (0, turn.now);
     let open: Vec<&Ticket> = turn.memory.tickets.iter().filter(|ticket| ticket.stage.is_open()).collect();
     let n_open = open.len();
-    if n_open >= turn.office.settings.max_open_tickets
+    if (n_open >= turn.office.settings.max_open_tickets || !turn.memory.has_room_for_a_ticket())
         && let Some(newest) = open.iter().max_by_key(|ticket| ticket.opened_at)
     {
         let id = newest.id;
-        let text = question.map_or_else(|| Text::from("（要求人工）"), |(text, _)| text);
+        let text = question.map_or_else(|| Text::from(phrases::WANTS_A_PERSON), |(text, _)| text);
         let written = append(turn, id, &text, false);
         if let Some(change) = turn.change(id) {
             let ticket = &change.ticket;
@@ -87,7 +87,7 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
         };
         change.write(line(author(exchange), &exchange.asked));
         let said = match &exchange.reply {
-            Reply::Answer(id, None) => {
+            Reply::Answer(id, _, None) => {
                 turn.office.knowledge.entry(id).map(|entry| format!("【{}】…", entry.title).into())
             }
             reply => reply.text().cloned(),
@@ -113,7 +113,7 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
         turn.memory.state = State::Answering;
         return super::follower::answer(turn, text);
     }
-    turn.memory.state = State::WithStaff(id);
+    turn.memory.hold(id);
     if !append(turn, id, text, true)
         && let Some(ticket) = turn.memory.ticket(id)
     {
@@ -135,7 +135,7 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     }
     if let Some(contact) = &contact {
         change.ticket.contact = Some(contact.clone());
-    } else if &*change.ticket.subject == phrases::NO_QUESTION_YET {
+    } else if &*change.ticket.subject == phrases::NO_QUESTION_YET && text != phrases::WANTS_A_PERSON {
         let asked = office.ask(text, now);
         (change.ticket.category, change.ticket.department) = guess(&asked.candidates);
         change.ticket.subject = shorten(text, MAX_SUBJECT_CHARS).into();
@@ -159,12 +159,62 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     true
 }
 
-/// Whether a text looks like contact data: a telephone number, or the words of the question that asked for it.
+/// Contact data, where a text looks like it: a telephone number, or a short line that names a person.
 fn contact_in(text: &str) -> Option<Text> {
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    let words = ["联系人", "电话", "手机", "单位", "公司", "先生", "女士"];
-    let n_words = words.iter().filter(|word| text.contains(*word)).count();
+    const MAX_CHARS: usize = 200;
+    const MAX_NAME_CHARS: usize = 30;
+    let n_chars = text.chars().count();
+    let names_somebody = text.contains("联系人")
+        || (n_chars <= MAX_NAME_CHARS && ["先生", "女士", "小姐"].iter().any(|word| text.contains(word)));
     let is_question = text.contains(['?', '？', '吗']);
-    let looks = !is_question && (digits >= 7 || n_words >= 2) && text.chars().count() <= 200;
+    let looks = !is_question && n_chars <= MAX_CHARS && (has_telephone_number(text) || names_somebody);
     looks.then(|| text.trim().into())
+}
+
+/// Eleven digits from 1 (mobile), eight, or ten to twelve from 0 (fixed line with its area code); an amount is none.
+fn has_telephone_number(text: &str) -> bool {
+    let joined: String = text.chars().filter(|c| !matches!(c, '-' | ' ' | '－' | '—')).collect();
+    let mut rest = joined.as_str();
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| at + end);
+        let (digits, after) = (&rest[at..end], &rest[end..]);
+        let fits = match digits.len() {
+            11 if digits.starts_with('1') => true,
+            8 => !digits.starts_with(['0', '1']),
+            10..=12 => digits.starts_with('0'),
+            _ => false,
+        };
+        if fits && !after.starts_with(['元', '万', '块', '.']) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+#[cfg(test)]
+mod contact_tests {
+    use super::contact_in;
+
+    #[test]
+    fn contact_data_is_told_from_a_question_and_from_an_amount() {
+        for contact in [
+            "13800138000",
+            "电话 021-64881234",
+            "公司某某，联系人小李",
+            "单位：某某餐饮，王女士，下午有空",
+            "64881234",
+        ] {
+            assert!(contact_in(contact).is_some(), "{contact}");
+        }
+        for other in [
+            "员工在公司受伤了，单位不肯赔",
+            "工程款15000000元被拖欠",
+            "手机店的房租能免吗 13800138000",
+            "2026年11月24日签的合同",
+            "公司单位都没交社保",
+        ] {
+            assert!(contact_in(other).is_none(), "{other}");
+        }
+    }
 }

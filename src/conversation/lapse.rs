@@ -3,7 +3,7 @@
 
 use super::{Memory, State, Turn};
 use crate::clock::Timestamp;
-use crate::ticket::{Author, Stage};
+use crate::ticket::{Author, Stage, Ticket};
 use std::time::Duration;
 
 /// How long numbers may be chosen from an offer.
@@ -12,25 +12,26 @@ pub const CHOICE: Duration = Duration::from_secs(30 * 60);
 pub const RATING: Duration = Duration::from_secs(48 * 3600);
 /// How long an answered ticket stays open to more questions.
 pub const ANSWERED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long one whose answer waits for the follower's next word stays open.
+pub const UNSEEN: Duration = Duration::from_secs(60 * 24 * 3600);
+
+const ANSWERED_CLOSED: &str = "答复后七天没有再提问，自动办结";
+const UNSEEN_CLOSED: &str = "答复后六十天用户没有来信，自动办结";
 
 /// Lets everything lapse whose time has come.
 pub(super) fn lapse(turn: &mut Turn<'_>) {
     match &turn.memory.state {
-        State::Choosing { until, .. } | State::Rating { until, .. } if *until <= turn.now => {
-            turn.memory.state = State::Answering;
+        State::Choosing { until, back, .. } if *until <= turn.now => {
+            turn.memory.state = back.map_or(State::Answering, State::WithStaff);
         }
+        State::Rating { until, .. } if *until <= turn.now => turn.memory.state = State::Answering,
         _ => {}
     }
-    let due: Vec<_> = turn
-        .memory
-        .tickets
-        .iter()
-        .filter(|ticket| ticket.stage == Stage::Answered)
-        .filter(|ticket| ticket.answered_at.is_some_and(|at| at.after(ANSWERED) <= turn.now))
-        .map(|ticket| ticket.id)
-        .collect();
+    let is_due = |ticket: &&Ticket| closes_at(&turn.memory, ticket).is_some_and(|at| at <= turn.now);
+    let due: Vec<_> = turn.memory.tickets.iter().filter(is_due).map(|ticket| ticket.id).collect();
     for id in due {
-        let line = turn.line(Author::System, "答复后七天没有再提问，自动办结");
+        let why = if turn.memory.is_unseen(id) { UNSEEN_CLOSED } else { ANSWERED_CLOSED };
+        let line = turn.line(Author::System, why);
         if let Some(change) = turn.change(id) {
             change.ticket.stage = Stage::Closed;
             change.write(line);
@@ -39,6 +40,7 @@ pub(super) fn lapse(turn: &mut Turn<'_>) {
             turn.memory.state = State::Answering;
         }
     }
+    // What follows in this turn finds the tickets as they are now.
     for change in &turn.changes {
         turn.memory.put(change.ticket.clone());
     }
@@ -50,10 +52,12 @@ pub(super) fn next(memory: &Memory) -> Option<Timestamp> {
         State::Choosing { until, .. } | State::Rating { until, .. } => Some(*until),
         _ => None,
     };
-    let tickets = memory
-        .tickets
-        .iter()
-        .filter(|ticket| ticket.stage == Stage::Answered)
-        .filter_map(|ticket| ticket.answered_at.map(|at| at.after(ANSWERED)));
+    let tickets = memory.tickets.iter().filter_map(|ticket| closes_at(memory, ticket));
     state.into_iter().chain(tickets).min()
+}
+
+/// When an answered ticket closes by itself.
+fn closes_at(memory: &Memory, ticket: &Ticket) -> Option<Timestamp> {
+    let span = if memory.is_unseen(ticket.id) { UNSEEN } else { ANSWERED };
+    ticket.answered_at.filter(|_| ticket.stage == Stage::Answered).map(|at| at.after(span))
 }

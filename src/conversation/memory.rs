@@ -3,7 +3,7 @@
 
 use super::{Cause, Text};
 use crate::clock::Timestamp;
-use crate::knowledge::EntryId;
+use crate::knowledge::{EntryId, Place};
 use crate::ticket::{Considered, DeliveryId, Ticket, TicketId};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -21,6 +21,10 @@ pub enum State {
         entries: Vec<EntryId>,
         /// When the choice lapses.
         until: Timestamp,
+        /// The foreign place the question named: what does not hold there must not be shown as if it did.
+        place: Option<Place>,
+        /// What is no number goes to this ticket, which the follower has with staff.
+        back: Option<TicketId>,
     },
     /// What the follower writes goes to this ticket.
     WithStaff(TicketId),
@@ -68,17 +72,17 @@ pub enum Reply {
     Silence,
     /// These words.
     Words(Text),
-    /// The answer of an entry. Its text, nearly all of what would have to be written, is not stored: after a restart
-    /// it is made afresh.
-    Answer(EntryId, #[serde(skip)] Option<Text>),
+    /// The answer of an entry, for somebody at that place. Its text, nearly all of what would have to be written, is not
+    /// stored: after a restart it is made afresh.
+    Answer(EntryId, Option<Place>, #[serde(skip)] Option<Text>),
 }
 
 impl Reply {
     /// What was said, as far as it is at hand.
     pub fn text(&self) -> Option<&Text> {
         match self {
-            Self::Silence | Self::Answer(_, None) => None,
-            Self::Words(text) | Self::Answer(_, Some(text)) => Some(text),
+            Self::Silence | Self::Answer(_, _, None) => None,
+            Self::Words(text) | Self::Answer(_, _, Some(text)) => Some(text),
         }
     }
 
@@ -86,7 +90,9 @@ impl Reply {
     pub fn map(&self, change: impl FnOnce(&Text) -> Text) -> Self {
         match self {
             Self::Words(text) => Self::Words(change(text)),
-            Self::Answer(entry, Some(text)) => Self::Answer(entry.clone(), Some(change(text))),
+            Self::Answer(entry, place, Some(text)) => {
+                Self::Answer(entry.clone(), place.clone(), Some(change(text)))
+            }
             other => other.clone(),
         }
     }
@@ -97,10 +103,10 @@ impl Reply {
 pub struct Parked {
     /// Which.
     pub delivery: DeliveryId,
-    /// Its text.
-    pub text: Text,
-    /// How it goes then.
-    pub later: Later,
+    /// The ticket it belongs to.
+    pub ticket: TicketId,
+    /// Its text, where it has to go in a reply: the account may not send by itself.
+    pub in_reply: Option<Text>,
 }
 
 /// All that is remembered of one follower.
@@ -115,7 +121,7 @@ pub struct Memory {
     pub tickets: Vec<Ticket>,
     /// What waits for the follower's next word.
     pub parked: VecDeque<Parked>,
-    /// Texts that wait for 继续, where the account has no customer-service interface.
+    /// Replies that had to make room for what was parked; they wait for 继续.
     pub more: VecDeque<Text>,
     /// The last exchanges, oldest first.
     pub recent: VecDeque<Arc<Exchange>>,
@@ -142,13 +148,15 @@ const MAX_RECENT_BYTES: usize = 20 * 1024;
 const MAX_CONSIDERED: usize = 3;
 const MAX_SEEN: usize = 32;
 /// How many own tickets are at hand.
-const MAX_TICKETS: usize = 12;
+const MAX_TICKETS: usize = 24;
+/// How many replies wait for 继续.
+const MAX_MORE: usize = 4;
 
 impl Memory {
     /// The saved reply if this cause has been dealt with: `Some(None)` where the reply was silence.
     pub fn replied(&self, cause: Cause) -> Option<Option<Text>> {
         if let Some(exchange) = self.recent.iter().rev().find(|exchange| exchange.cause == cause) {
-            let lost = matches!(exchange.reply, Reply::Answer(_, None));
+            let lost = matches!(exchange.reply, Reply::Answer(_, _, None));
             return (!lost).then(|| exchange.reply.text().cloned());
         }
         let opened = self.tickets.iter().any(|ticket| ticket.id == cause.ticket());
@@ -183,9 +191,45 @@ impl Memory {
             Some(own) => *own = ticket,
             None => self.tickets.push(ticket),
         }
-        while self.tickets.len() > MAX_TICKETS {
-            let oldest = self.tickets.iter().position(|ticket| ticket.stage.is_over()).unwrap_or(0);
+        while self.tickets.len() > MAX_TICKETS
+            && let Some(oldest) = self.tickets.iter().position(|ticket| ticket.stage.is_over())
+        {
             self.tickets.remove(oldest);
+        }
+    }
+
+    /// Another ticket can be kept at hand: one that is not over is never let go, or nothing could be done to it.
+    pub(super) fn has_room_for_a_ticket(&self) -> bool {
+        self.tickets.iter().filter(|ticket| !ticket.stage.is_over()).count() < MAX_TICKETS
+    }
+
+    /// The ticket to which what the follower writes belongs, in any state.
+    pub(super) fn held(&self) -> Option<TicketId> {
+        match self.state {
+            State::Answering => None,
+            State::Choosing { back, .. } => back,
+            State::WithStaff(id) | State::Rating { ticket: id, .. } => Some(id),
+        }
+    }
+
+    /// What the follower writes next belongs to this ticket; a choice stays open beside it.
+    pub(super) fn hold(&mut self, id: TicketId) {
+        match &mut self.state {
+            State::Choosing { back, .. } => *back = Some(id),
+            state => *state = State::WithStaff(id),
+        }
+    }
+
+    /// A message to the follower about this ticket has not arrived yet.
+    pub(super) fn is_unseen(&self, id: TicketId) -> bool {
+        self.parked.iter().any(|parked| parked.ticket == id)
+    }
+
+    /// A reply waits for 继续.
+    pub(super) fn keep_for_later(&mut self, reply: Text) {
+        self.more.push_back(reply);
+        while self.more.len() > MAX_MORE {
+            self.more.pop_front();
         }
     }
 }

@@ -17,7 +17,7 @@ pub use memory::{Exchange, Later, Memory, Parked, Reply, State};
 
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
-use crate::knowledge::{Asked, EntryId, Knowledge};
+use crate::knowledge::{Asked, EntryId, Knowledge, Place};
 use crate::ticket::{Change, DeliveryId, FollowerId, Line, TicketId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub enum Event {
     Undeliverable {
         /// Which.
         delivery: DeliveryId,
+        /// The ticket it belongs to.
+        ticket: TicketId,
         /// Its text.
         text: Text,
         /// Why, as a sentence for the console.
@@ -228,6 +230,8 @@ pub enum Refusal {
     Empty,
     /// The text does not fit into one WeChat message; how many bytes may it have.
     TooLong(usize),
+    /// Too many messages wait for the follower's next word already.
+    TooManyWait,
 }
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
@@ -246,8 +250,9 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
         Event::Clicked(key) => follower::clicked(&mut turn, key),
         Event::Staff(act) => staff::act(&mut turn, act),
         Event::Delivered(delivery) => staff::delivered(&mut turn, *delivery),
-        Event::Undeliverable { delivery, text, why, later } => {
-            staff::undeliverable(&mut turn, *delivery, text, why, *later);
+        Event::Undeliverable { delivery, ticket, text, why, later } => {
+            let parked = Parked { delivery: *delivery, ticket: *ticket, in_reply: Some(text.clone()) };
+            staff::undeliverable(&mut turn, parked, why, *later);
         }
         Event::TimePassed => {}
     }
@@ -265,8 +270,8 @@ struct Turn<'a> {
     says: Vec<Say>,
     settles: Vec<(DeliveryId, Settlement)>,
     reply: Option<Text>,
-    /// The entry whose answer the reply is.
-    answer_of: Option<EntryId>,
+    /// The entry whose answer the reply is, and for which place.
+    answer_of: Option<(EntryId, Option<Place>)>,
     refusal: Option<Refusal>,
     /// What is kept of what the follower did, where it was the follower; the reply is put in at the end.
     asked: Option<Exchange>,
@@ -291,11 +296,11 @@ impl<'a> Turn<'a> {
     }
 
     /// The follower did something that gets a reply.
-    fn hear(&mut self, asked: impl Into<Text>, is_event: bool) {
+    fn hear(&mut self, asked: &str, is_event: bool) {
         self.asked = Some(Exchange {
             cause: self.cause,
             at: self.now,
-            asked: asked.into(),
+            asked: asked.replace(NUMBER, "").into(),
             reply: Reply::Silence,
             considered: Vec::new(),
             is_event,
@@ -329,7 +334,7 @@ impl<'a> Turn<'a> {
                 exchange.reply = match (self.reply.clone(), self.answer_of.take()) {
                     (None, _) => Reply::Silence,
                     (Some(text), None) => Reply::Words(text),
-                    (Some(text), Some(entry)) => Reply::Answer(entry, Some(text)),
+                    (Some(text), Some((entry, place))) => Reply::Answer(entry, place, Some(text)),
                 };
                 self.memory.remember(exchange);
             }

@@ -254,6 +254,8 @@ pub const REPHRASE: &str = "抱歉没答到点子上。请换个说法、多写�
 pub const NOTHING_YET: &str = "请先写下您的问题，我来查。要找工作人员请回复“人工”。";
 /// The subject of a ticket whose question is still to come.
 pub const NO_QUESTION_YET: &str = "要求人工咨询";
+/// Stands for the question of somebody who asks for a person and has said nothing else.
+pub const WANTS_A_PERSON: &str = "（要求人工）";
 /// Nothing more waits.
 pub const NO_MORE: &str = "没有更多内容了。";
 /// A rating without an answer to rate.

@@ -6,6 +6,10 @@ use super::{Act, Later, Parked, Refusal, Say, Settlement, StaffAct, State, Text,
 use crate::knowledge::MAX_REPLY;
 use crate::ticket::{Author, DeliveryId, Line, Stage, TicketId};
 
+/// So many messages wait for the follower's next word; of those that go into replies, whose texts are kept, fewer.
+pub(super) const MAX_PARKED: usize = 200;
+pub(super) const MAX_IN_REPLY: usize = 12;
+
 /// A member of staff did something.
 pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
     let Some(ticket) = turn.memory.ticket(act.ticket) else { return turn.refusal = Some(Refusal::Gone) };
@@ -28,15 +32,12 @@ pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
             }
         }
         Act::Answer(text) => {
-            if write(turn, act, text, phrases::answer_frame(&number), Stage::Answered) {
-                rate_after(turn, act.ticket);
-            }
+            write(turn, act, text, phrases::answer_frame(&number), Stage::Answered);
         }
         Act::AskBack(text) => {
-            if write(turn, act, text, phrases::ask_frame(&number), Stage::NeedsInfo)
-                && !elsewhere(turn, act.ticket)
-            {
-                turn.memory.state = State::WithStaff(act.ticket);
+            // The office has asked: what the follower writes next is the reply, whatever else is open.
+            if write(turn, act, text, phrases::ask_frame(&number), Stage::NeedsInfo) {
+                turn.memory.hold(act.ticket);
             }
         }
         Act::Close(text) => close(turn, act, text.as_deref().unwrap_or_default(), &number),
@@ -51,9 +52,15 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
         turn.refusal = Some(Refusal::Empty);
         return false;
     }
-    let room = MAX_REPLY - frame.0.len() - frame.1.len();
+    // In a reply it may have to say that more follows.
+    let room = MAX_REPLY - frame.0.len() - frame.1.len() - phrases::MORE.len();
     if text.len() > room {
         turn.refusal = Some(Refusal::TooLong(room));
+        return false;
+    }
+    let by_itself = turn.office.settings.customer_service;
+    if !by_itself && !has_room_in_replies(turn) {
+        turn.refusal = Some(Refusal::TooManyWait);
         return false;
     }
     let delivery = turn.cause.delivery(turn.says.len());
@@ -71,10 +78,15 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
     if stage == Stage::Answered {
         change.ticket.answered_at = Some(now);
     }
-    let when = if turn.office.settings.customer_service {
+    let when = if by_itself {
+        arrives(turn, act.ticket);
         Ok(now)
     } else {
-        turn.memory.parked.push_back(Parked { delivery, text: wrapped.clone(), later: Later::InReply });
+        let in_reply = Some(wrapped.clone());
+        turn.memory.parked.push_back(Parked { delivery, ticket: act.ticket, in_reply });
+        if stage != Stage::NeedsInfo {
+            let_go(turn, act.ticket);
+        }
         Err("公众号没有客服接口，等用户下次来信时送达")
     };
     turn.says.push(Say { delivery, ticket: act.ticket, text: wrapped, when });
@@ -84,9 +96,7 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
 fn close(turn: &mut Turn<'_>, act: &StaffAct, text: &str, number: &str) {
     let answered = turn.memory.ticket(act.ticket).is_some_and(|ticket| ticket.stage == Stage::Answered);
     if !text.trim().is_empty() {
-        if write(turn, act, text, phrases::close_frame(number), Stage::Closed) {
-            rate_after(turn, act.ticket);
-        }
+        write(turn, act, text, phrases::close_frame(number), Stage::Closed);
         return;
     }
     // Without a last word only what has been answered may end: nobody is left in silence.
@@ -103,14 +113,22 @@ fn close(turn: &mut Turn<'_>, act: &StaffAct, text: &str, number: &str) {
     }
 }
 
-/// The follower is in the middle of another ticket: their next words belong there.
-fn elsewhere(turn: &Turn<'_>, id: TicketId) -> bool {
-    matches!(turn.memory.state, State::WithStaff(other) if other != id)
-}
-
-fn rate_after(turn: &mut Turn<'_>, id: TicketId) {
-    if !elsewhere(turn, id) {
-        turn.memory.state = State::Rating { ticket: id, until: rating_until(turn) };
+/// A message about this ticket reaches the follower, or is on its way: from now on its answer may be rated, and asked
+/// about. Where the follower is in the middle of another ticket, their next words still belong there.
+pub(super) fn arrives(turn: &mut Turn<'_>, id: TicketId) {
+    let (now, until) = (turn.now, rating_until(turn));
+    let Some(stage) = turn.memory.ticket(id).map(|ticket| ticket.stage) else { return };
+    let stage = turn.changes.iter().find(|change| change.ticket.id == id).map_or(stage, |c| c.ticket.stage);
+    if !matches!(stage, Stage::Answered | Stage::Closed) {
+        return;
+    }
+    if let Some(change) = turn.change(id) {
+        change.ticket.answered_at = Some(now);
+    }
+    match &mut turn.memory.state {
+        State::WithStaff(other) if *other != id => {}
+        State::Choosing { back, .. } => *back = Some(id),
+        state => *state = State::Rating { ticket: id, until },
     }
 }
 
@@ -120,13 +138,38 @@ pub(super) fn delivered(turn: &mut Turn<'_>, delivery: DeliveryId) {
 }
 
 /// WeChat does not take a message: it waits for the follower's next word, or has failed for good.
-pub(super) fn undeliverable(turn: &mut Turn<'_>, delivery: DeliveryId, text: &Text, why: &str, later: Later) {
+pub(super) fn undeliverable(turn: &mut Turn<'_>, parked: Parked, why: &str, later: Later) {
+    let (delivery, ticket) = (parked.delivery, parked.ticket);
     if later == Later::Never {
         turn.settles.push((delivery, Settlement::Failed(why.to_owned())));
         return;
     }
     if turn.memory.parked.iter().all(|parked| parked.delivery != delivery) {
-        turn.memory.parked.push_back(Parked { delivery, text: text.clone(), later });
+        if turn.memory.parked.len() >= MAX_PARKED {
+            let why = format!("{why}；等待用户来信的消息太多");
+            return turn.settles.push((delivery, Settlement::Failed(why)));
+        }
+        // Without room it is tried by itself on contact, and comes back here when replies have room again.
+        let in_reply = parked.in_reply.filter(|_| later == Later::InReply && has_room_in_replies(turn));
+        turn.memory.parked.push_back(Parked { in_reply, ..parked });
+    }
+    if turn.memory.ticket(ticket).is_some_and(|ticket| !ticket.stage.is_open()) {
+        let_go(turn, ticket);
     }
     turn.settles.push((delivery, Settlement::Parked(why.to_owned())));
+}
+
+/// What the follower has not seen they cannot mean: their next words are no rating of it and no question about it.
+fn let_go(turn: &mut Turn<'_>, id: TicketId) {
+    match &mut turn.memory.state {
+        State::WithStaff(held) | State::Rating { ticket: held, .. } if *held == id => {
+            turn.memory.state = State::Answering;
+        }
+        State::Choosing { back, .. } if *back == Some(id) => *back = None,
+        _ => {}
+    }
+}
+
+fn has_room_in_replies(turn: &Turn<'_>) -> bool {
+    turn.memory.parked.iter().filter(|parked| parked.in_reply.is_some()).count() < MAX_IN_REPLY
 }

@@ -1,5 +1,7 @@
 //! Transcripts: what is said to a follower, sentence by sentence, on the pure core.
 
+mod waiting;
+
 use super::*;
 use crate::library;
 use crate::ticket::{Number, Rating, Stage, Ticket};
@@ -285,43 +287,6 @@ fn an_answered_ticket_closes_after_seven_days_and_the_rating_lapses_after_two() 
 }
 
 #[test]
-fn a_parked_answer_goes_when_the_follower_next_writes() {
-    let mut chat = Chat::begin();
-    chat.said("外星人来开公司要不要护照");
-    chat.staff(Act::Answer("要。".into()));
-    let say = chat.says[0].clone();
-    let why = "超过48小时".to_owned();
-    chat.happens(Event::Undeliverable {
-        delivery: say.delivery,
-        text: say.text,
-        why,
-        later: Later::OnContact,
-    });
-    assert_eq!(chat.memory.parked.len(), 1);
-    chat.said("在吗");
-    assert_eq!(chat.settles.last().unwrap(), &(say.delivery, Settlement::Due(chat.now)));
-    assert!(chat.memory.parked.is_empty());
-}
-
-#[test]
-fn without_the_customer_service_interface_it_goes_first_in_the_reply_and_the_rest_on_more() {
-    let mut chat = Chat::begin();
-    chat.settings.customer_service = false;
-    chat.said("外星人来开公司要不要护照");
-    chat.staff(Act::Answer("要。".into()));
-    assert!(chat.says[0].when.is_err());
-    chat.staff(Act::Answer("还要照片。".into()));
-    chat.said("退出");
-    assert!(chat.settles.iter().all(|(_, fate)| matches!(fate, Settlement::InReply(_))));
-    let (first, second) =
-        (chat.memory.recent.back().unwrap().reply.text().cloned().unwrap(), chat.said("继续"));
-    assert!(first.contains("要。") && first.contains("继续"), "{first}");
-    assert!(second.contains("还要照片"), "{second}");
-    assert!(chat.said("继续").contains("仍在办理"), "the reply to 退出 comes last");
-    assert_eq!(chat.said("继续"), phrases::NO_MORE);
-}
-
-#[test]
 fn a_flood_is_slowed_once_politely_then_silently_and_ends_with_the_minute() {
     let mut chat = Chat::begin();
     for _ in 0..20 {
@@ -329,8 +294,11 @@ fn a_flood_is_slowed_once_politely_then_silently_and_ends_with_the_minute() {
     }
     assert_eq!(chat.said("你好"), phrases::TOO_FAST);
     assert_eq!(chat.said("你好"), "");
+    assert!(chat.said("我不想活了").contains("120"), "danger to life is answered in a flood, too");
     chat.after(Duration::from_secs(61));
     assert!(!chat.said("你好").is_empty());
+    chat.now = Timestamp(chat.now.0 - 3_600_000);
+    assert!(!chat.said("你好").is_empty(), "a clock set back mutes nobody");
 }
 
 #[test]
@@ -395,8 +363,61 @@ fn memory_is_bounded_whatever_is_said() {
     assert_eq!(chat.ticket().n_lines, crate::ticket::MAX_LINES);
     assert!(chat.said("还有").contains("已经记满"), "the follower is told, every time");
     assert!(chat.said("还有").contains("已经记满"));
+    assert_eq!(chat.staff(Act::Answer("都看到了。".into())), None, "a full ticket can still be answered");
+    assert_eq!(chat.staff(Act::Close(None)), None, "and closed");
     let urgent = chat.said("我不想活了");
     assert!(urgent.contains("110") || urgent.contains("120"), "{urgent}");
+}
+
+#[test]
+fn another_place_is_remembered_from_the_question_to_the_choice() {
+    for question in ["杭州小时工工资有什么规定", "杭州小時工工資有什麼規定"] {
+        let mut chat = Chat::begin();
+        let first = chat.said(question);
+        let shown = if first.starts_with('【') { first } else { chat.said("1") };
+        assert!(shown.starts_with('【') && !shown.contains("上海规定"), "{question}: {shown}");
+    }
+    let told = Chat::begin().said("廣州經濟補償封頂是多少");
+    assert!(!told.contains("37731"), "{told}");
+}
+
+#[test]
+fn a_look_at_the_menu_takes_nobody_away_from_staff() {
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    let id = chat.ticket().id;
+    chat.reply(Event::Clicked("labour".into()));
+    assert!(chat.said("3").starts_with('【'), "a number chooses from the list");
+    let before = chat.ticket().n_lines;
+    chat.said("我是从火星来的");
+    assert_eq!((chat.ticket().n_lines, chat.memory.held()), (before + 1, Some(id)));
+    chat.after(HOUR);
+    chat.happens(Event::TimePassed);
+    assert_eq!(chat.memory.state, State::WithStaff(id), "the choice lapses, the ticket does not");
+}
+
+#[test]
+fn a_question_of_the_office_takes_the_next_words_and_a_rating_goes_to_the_answer() {
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    let first = chat.ticket();
+    chat.said("退出");
+    chat.said("人工");
+    let second = chat.ticket();
+    assert_ne!(first.id, second.id);
+    let ask = Act::AskBack("从哪颗星来？".into());
+    let act = StaffAct { ticket: first.id, by: "王敏".into(), seen: first.n_lines, act: ask };
+    chat.happens(Event::Staff(act));
+    chat.said("火星");
+    assert_eq!(chat.memory.ticket(first.id).unwrap().stage, Stage::Working);
+    let n_lines = chat.memory.ticket(first.id).unwrap().n_lines;
+    chat.memory.state = State::WithStaff(second.id);
+    let answer = Act::Answer("要护照。".into());
+    let act = StaffAct { ticket: first.id, by: "王敏".into(), seen: n_lines, act: answer };
+    chat.happens(Event::Staff(act));
+    chat.said("满意");
+    assert_eq!(chat.memory.ticket(first.id).unwrap().rating, Some(Rating::Good));
+    assert_eq!(chat.memory.state, State::WithStaff(second.id), "they stay with what they were writing about");
 }
 
 #[test]

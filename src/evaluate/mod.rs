@@ -39,7 +39,7 @@ impl Bench {
             let mut kept = VectorCache::open(Some(&cache.join(format!("{}.vectors", set.name))), model);
             let complete = engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
             assert!(complete, "a text has no vector: a thread died, and has said why");
-            vectors = kept.embed(model, &texts(set.questions.iter().map(|q| q.text.as_str())), N_THREADS);
+            vectors = of_questions(&mut kept, model, set.questions.iter().map(|q| q.text.as_str()));
             if let Err(error) = kept.save() {
                 tracing::warn!(%error, "vectors could not be kept");
             }
@@ -96,8 +96,14 @@ impl Bench {
     }
 }
 
-fn texts<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<(String, usize)> {
-    texts.map(|text| (text.to_owned(), QUESTION_PIECES)).collect()
+/// The vectors of questions, as exact as they are kept.
+fn of_questions<'q>(
+    kept: &mut VectorCache,
+    model: &Model,
+    questions: impl Iterator<Item = &'q str>,
+) -> Vec<Vec<f32>> {
+    let texts: Vec<_> = questions.map(|text| (text.to_owned(), QUESTION_PIECES)).collect();
+    kept.embed(model, &texts, N_THREADS).iter().map(|vector| vector.numbers().collect()).collect()
 }
 
 /// A question that counts once.
@@ -129,8 +135,8 @@ impl Own {
             let engine = knowledge.engine();
             let complete = engine.set_vectors(&kept.embed(model, &engine.texts(), N_THREADS));
             assert!(complete, "a text has no vector: a thread died, and has said why");
-            vectors = kept.embed(model, &texts(knowledge.suite().iter().map(|q| q.text.as_str())), N_THREADS);
-            phrasings = kept.embed(model, &texts(knowledge.phrasings().map(|(_, _, text)| text)), N_THREADS);
+            vectors = of_questions(&mut kept, model, knowledge.suite().iter().map(|q| q.text.as_str()));
+            phrasings = of_questions(&mut kept, model, knowledge.phrasings().map(|(_, _, text)| text));
             kept.save()?;
         }
         Ok(Self { knowledge, vectors, phrasings })
@@ -217,7 +223,7 @@ pub fn far(
         questions.filter(|q| train.is_none_or(|train| q.train == train)).collect();
     let Some(model) = model else { return questions.iter().map(|q| (q.text.clone(), None)).collect() };
     let mut kept = VectorCache::open(Some(&cache.join("far.vectors")), model);
-    let vectors = kept.embed(model, &texts(questions.iter().map(|q| q.text.as_str())), N_THREADS);
+    let vectors = of_questions(&mut kept, model, questions.iter().map(|q| q.text.as_str()));
     if let Err(error) = kept.save() {
         tracing::warn!(%error, "vectors could not be kept");
     }

@@ -197,7 +197,9 @@ impl Knowledge {
 
     /// The place outside the office's reach that a message names.
     pub fn place(message: &str) -> Option<Place> {
-        crate::matching::place::foreign_place(&guard::without_links(message))
+        crate::matching::place::foreign_place(&crate::matching::text::simplified(&guard::without_links(
+            message,
+        )))
     }
 
     /// From which probability on the bot answers, or offers.

@@ -15,6 +15,7 @@ pub use features::{Features, N as N_FEATURES, PATTERN, SIGNALS};
 pub use learned::{Judge, Lead, Learned, N_JUDGED, judged};
 pub use synonyms::Synonyms;
 
+use crate::meaning::Coarse;
 use features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, LENGTH, LIKENESS, NUMBER, PASSAGE, PLACE, PRESENCE, PRODUCTS,
     RARE, SOUND, WHOLE, moments, spread, standing,
@@ -100,7 +101,7 @@ impl Engine {
             sounds: Phrases::build(&heard, owner, docs.len()),
             kinds: docs.iter().map(Kind::of).collect(),
             length: docs.iter().map(|doc| ((doc.body.chars().count() + 1) as f32).ln() / 4.0 - 1.0).collect(),
-            places: docs.iter().map(|doc| place::places(&text(doc))).collect(),
+            places: docs.iter().map(|doc| place::places(&text::simplified(&text(doc)))).collect(),
             numbers: docs.iter().map(|doc| numbers(&text(doc)).collect()).collect(),
             synonyms,
             texts: Texts::of(docs),
@@ -114,7 +115,7 @@ impl Engine {
     }
 
     /// Takes over the vectors of [`Engine::texts`]; from then on meaning counts. `false`: one is missing, and it does not.
-    pub fn set_vectors(&self, vectors: &[Vec<f32>]) -> bool {
+    pub fn set_vectors(&self, vectors: &[Coarse]) -> bool {
         let Some(sense) = Sense::new(&self.texts, vectors) else { return false };
         // A second time would be the same vectors.
         let _ = self.sense.set(sense);
@@ -192,7 +193,7 @@ impl Engine {
             nearest,
             sound: self.sounds.nearest(&heard, without),
             nearness,
-            places: place::places(question),
+            places: place::places(&text::simplified(question)),
             numbers: numbers(normalised).collect(),
         }
     }

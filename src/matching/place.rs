@@ -34,7 +34,7 @@ impl Region {
 }
 
 /// A place a question names: the widest region whose rules hold there, and its name as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The name as the text has it.
     pub name: String,

@@ -2,7 +2,7 @@
 //! are worth is learned elsewhere.
 
 use super::doc::{self, Doc, Passage};
-use crate::meaning::{Isa, Vectors};
+use crate::meaning::{Coarse, Isa, Vectors};
 
 /// Texts of documents, document after document, and where each one's begin.
 #[derive(Debug, Default)]
@@ -63,9 +63,9 @@ pub struct Nearness {
 
 impl Sense {
     /// From the vectors of [`Texts::all`]; `None` where one is missing.
-    pub fn new(texts: &Texts, vectors: &[Vec<f32>]) -> Option<Self> {
+    pub fn new(texts: &Texts, vectors: &[Coarse]) -> Option<Self> {
         let n = texts.parts.len() + texts.passages.len() + texts.wholes.len();
-        if vectors.len() != n || vectors.iter().any(Vec::is_empty) {
+        if vectors.len() != n || vectors.iter().any(Coarse::is_empty) {
             return None;
         }
         let (parts, rest) = vectors.split_at(texts.parts.len());

@@ -5,6 +5,7 @@
 use super::ModelError;
 use super::file::{Reader, Shape, block_bytes, open_blocks};
 use super::kernel::{Isa, Matrix, Quantised, Work};
+use std::io::Read;
 
 /// Width of one attention head; the loops below are written for it.
 pub const HEAD: usize = 32;
@@ -45,17 +46,14 @@ pub struct Encoder {
 
 impl Encoder {
     /// The rest of the model file.
-    pub fn read(file: &mut Reader<'_>, shape: &Shape) -> Result<Self, ModelError> {
+    pub fn read<R: Read>(file: &mut Reader<R>, shape: &Shape) -> Result<Self, ModelError> {
         let (width, inner) = (shape.width, shape.inner);
-        let words = file.blocks(shape.n_pieces * width)?.to_vec();
+        let words = file.blocks(shape.n_pieces * width)?;
         let places = file.f16s(shape.max_tokens * width)?;
         let kind = file.f32s(width)?;
         let norm = read_norm(file, width)?;
         let layers =
             (0..shape.n_layers).map(|_| Layer::read(file, width, inner)).collect::<Result<_, _>>()?;
-        if !file.is_at_end() {
-            return Err(ModelError::Damaged("文件末尾有多余内容"));
-        }
         let (n_pieces, epsilon) = (shape.n_pieces, shape.epsilon);
         Ok(Self { width, inner, n_pieces, epsilon, words, places, kind, norm, layers })
     }
@@ -89,10 +87,10 @@ impl Encoder {
 }
 
 impl Layer {
-    fn read(file: &mut Reader<'_>, width: usize, inner: usize) -> Result<Self, ModelError> {
+    fn read<R: Read>(file: &mut Reader<R>, width: usize, inner: usize) -> Result<Self, ModelError> {
         let mut matrix = |n_out: usize, n_in: usize| {
             let mut rows = vec![0.0; n_out * n_in];
-            open_blocks(file.blocks(rows.len())?, &mut rows);
+            open_blocks(&file.blocks(rows.len())?, &mut rows);
             let bias = file.f32s(n_out)?;
             Matrix::pack(&rows, n_out, n_in, bias).ok_or(ModelError::Damaged("矩阵尺寸不对"))
         };
@@ -104,7 +102,7 @@ impl Layer {
     }
 }
 
-fn read_norm(file: &mut Reader<'_>, width: usize) -> Result<Norm, ModelError> {
+fn read_norm<R: Read>(file: &mut Reader<R>, width: usize) -> Result<Norm, ModelError> {
     Ok(Norm { weight: file.f32s(width)?, bias: file.f32s(width)? })
 }
 

@@ -3,10 +3,13 @@
 
 use super::ModelError;
 use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+use std::io::{ErrorKind, Read};
 
 /// Blocks of so many weights share a scale: two bytes of it, then half a byte a weight.
 pub const BLOCK: usize = 32;
 const BLOCK_BYTES: usize = 18;
+const CUT_SHORT: ModelError = ModelError::Damaged("文件不完整");
 
 /// The numbers at the head of the file.
 #[derive(Clone, Copy, Debug)]
@@ -29,33 +32,59 @@ pub struct Shape {
     pub unknown_score: f32,
 }
 
-/// Reads the file from front to back.
-pub struct Reader<'f> {
-    rest: &'f [u8],
+/// Reads the file from front to back, a part at a time: held whole beside what is made of it, it would count twice.
+pub struct Reader<R> {
+    from: R,
+    left: u64,
+    hash: Sha256,
 }
 
-impl<'f> Reader<'f> {
-    /// At the beginning.
-    pub fn new(file: &'f [u8]) -> Self {
-        Self { rest: file }
+impl<R: Read> Reader<R> {
+    /// At the beginning of so many bytes.
+    pub fn new(from: R, size: u64) -> Self {
+        Self { from, left: size, hash: Sha256::new() }
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ModelError> {
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(CUT_SHORT)?;
+        self.from.read_exact(bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => CUT_SHORT,
+            _ => ModelError::Missing(error.to_string()),
+        })?;
+        self.hash.update(bytes);
+        Ok(())
     }
 
     /// The next bytes.
-    pub fn take(&mut self, n: usize) -> Result<&'f [u8], ModelError> {
-        let (head, rest) = self.rest.split_at_checked(n).ok_or(ModelError::Damaged("文件不完整"))?;
-        self.rest = rest;
-        Ok(head)
+    pub fn take(&mut self, n: usize) -> Result<Vec<u8>, ModelError> {
+        if n as u64 > self.left {
+            return Err(CUT_SHORT);
+        }
+        let mut bytes = vec![0; n];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// At the end: the SHA-256 of all that was read.
+    pub fn finish(self) -> Result<[u8; 32], ModelError> {
+        if self.left > 0 {
+            return Err(ModelError::Damaged("文件末尾有多余内容"));
+        }
+        Ok(self.hash.finalize().into())
     }
 
     /// The next integer.
     pub fn u32(&mut self) -> Result<u32, ModelError> {
-        let bytes = self.take(4)?.try_into().map_err(|_| ModelError::Damaged("文件不完整"))?;
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
     /// The next byte.
     pub fn u8(&mut self) -> Result<u8, ModelError> {
-        Ok(self.take(1)?[0])
+        let mut byte = [0];
+        self.fill(&mut byte)?;
+        Ok(byte[0])
     }
 
     /// The next numbers.
@@ -77,21 +106,16 @@ impl<'f> Reader<'f> {
     }
 
     /// The next weights as they lie, unopened.
-    pub fn blocks(&mut self, n: usize) -> Result<&'f [u8], ModelError> {
+    pub fn blocks(&mut self, n: usize) -> Result<Vec<u8>, ModelError> {
         if !n.is_multiple_of(BLOCK) {
             return Err(ModelError::Damaged("权重个数不是整块"));
         }
         self.take((n / BLOCK).checked_mul(BLOCK_BYTES).ok_or(ModelError::Damaged("长度不对"))?)
     }
 
-    /// Whether all was read.
-    pub fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     /// The head of the file.
     pub fn shape(&mut self) -> Result<Shape, ModelError> {
-        if self.take(4)? != b"ZHE5" || self.u32()? != 1 {
+        if self.take(4)? != *b"ZHE5" || self.u32()? != 1 {
             return Err(ModelError::Damaged("不是本程序认识的模型文件"));
         }
         let mut size = [0_usize; 6];
@@ -121,8 +145,8 @@ impl<'f> Reader<'f> {
     }
 
     /// The pieces' bytes, in their order, and the log-probability of each.
-    pub fn pieces(&mut self, n: usize) -> Result<(Vec<&'f [u8]>, Vec<f32>), ModelError> {
-        let mut pieces = Vec::with_capacity(n);
+    pub fn pieces(&mut self, n: usize) -> Result<(Vec<Vec<u8>>, Vec<f32>), ModelError> {
+        let mut pieces = Vec::new();
         for _ in 0..n {
             let length = usize::from(self.u8()?);
             pieces.push(self.take(length)?);
@@ -209,7 +233,7 @@ mod tests {
         fn no_file_brings_the_reader_down(bytes: Vec<u8>) {
             let whole = [b"ZHE5\x01\0\0\0".as_slice(), &bytes].concat();
             for file in [&bytes, &whole] {
-                let mut reader = Reader::new(file);
+                let mut reader = Reader::new(file.as_slice(), file.len() as u64);
                 if let Ok(shape) = reader.shape() {
                     let _ = reader.pieces(shape.n_pieces).and_then(|_| reader.normaliser());
                 }

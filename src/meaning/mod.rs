@@ -8,11 +8,12 @@ mod tokens;
 mod vectors;
 
 pub use kernel::Isa;
-pub use vectors::{VectorCache, Vectors};
+pub use vectors::{Coarse, VectorCache, Vectors};
 
 use encoder::Encoder;
 use file::Reader;
-use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use tokens::Tokens;
 
@@ -57,10 +58,10 @@ impl Model {
         if size > MAX_FILE {
             return Err(ModelError::Damaged("文件太大"));
         }
-        let bytes = std::fs::read(path).map_err(|error| missing(path, error))?;
+        let file = File::open(path).map_err(|error| missing(path, error))?;
         let sum = path.with_extension("sha256");
         let expected = std::fs::read_to_string(&sum).map_err(|error| missing(&sum, error))?;
-        let model = Self::parse(&bytes, Isa::best())?;
+        let model = Self::parse(BufReader::new(file), size, Isa::best())?;
         let found: String = model.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
         if expected.split_whitespace().next() != Some(found.as_str()) {
             return Err(ModelError::Damaged("校验和不符"));
@@ -68,14 +69,14 @@ impl Model {
         Ok(model)
     }
 
-    /// From the file's bytes, for this set of instructions.
-    pub fn parse(bytes: &[u8], isa: Isa) -> Result<Self, ModelError> {
-        let mut file = Reader::new(bytes);
+    /// From a file of so many bytes, for this set of instructions.
+    fn parse(from: impl Read, size: u64, isa: Isa) -> Result<Self, ModelError> {
+        let mut file = Reader::new(from, size);
         let shape = file.shape()?;
         let (pieces, scores) = file.pieces(shape.n_pieces)?;
-        let tokens = Tokens::new(&shape, &pieces, scores, file.normaliser()?);
+        let tokens = Tokens::new(&shape, pieces, scores, file.normaliser()?);
         let encoder = Encoder::read(&mut file, &shape)?;
-        Ok(Self { tokens, encoder, isa, fingerprint: Sha256::digest(bytes).into() })
+        Ok(Self { tokens, encoder, isa, fingerprint: file.finish()? })
     }
 
     /// The same model computed with other instructions.
@@ -119,10 +120,9 @@ mod tests {
 
     #[test]
     fn the_vectors_are_those_of_the_reference() {
-        let bytes = std::fs::read(file("zh-e5-small.q4")).unwrap();
         let vectors = std::fs::read_to_string(file("reference_vectors.jsonl")).unwrap();
         for isa in Isa::available() {
-            let model = Model::parse(&bytes, isa).unwrap();
+            let model = Model::load(&file("zh-e5-small.q4")).unwrap().with(isa);
             for line in vectors.lines() {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
                 let text = [line["prefix"].as_str().unwrap(), line["text"].as_str().unwrap()].concat();

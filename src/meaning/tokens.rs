@@ -24,13 +24,13 @@ impl Tokens {
     /// From what the model file says.
     pub fn new(
         shape: &Shape,
-        pieces: &[&[u8]],
+        pieces: Vec<Vec<u8>>,
         scores: Vec<f32>,
         replaced: FxHashMap<char, Vec<char>>,
     ) -> Self {
-        let longest = pieces.iter().map(|piece| piece.len()).max().unwrap_or(0);
-        let pieces = pieces.iter().enumerate().skip(N_SPECIAL);
-        let pieces = pieces.map(|(n, piece)| (Box::from(*piece), n as u32)).collect();
+        let longest = pieces.iter().map(Vec::len).max().unwrap_or(0);
+        let pieces = pieces.into_iter().enumerate().skip(N_SPECIAL);
+        let pieces = pieces.map(|(n, piece)| (piece.into_boxed_slice(), n as u32)).collect();
         Self { pieces, scores, longest, replaced, special: shape.special, unknown_score: shape.unknown_score }
     }
 

@@ -21,12 +21,12 @@ pub struct Vectors {
 
 impl Vectors {
     /// From the vectors; all of one width.
-    pub fn new(vectors: &[Vec<f32>]) -> Self {
-        let width = vectors.first().map_or(0, Vec::len);
+    pub fn new(vectors: &[Coarse]) -> Self {
+        let width = vectors.first().map_or(0, |vector| vector.bytes.len());
         let n_padded = vectors.len().next_multiple_of(GROUP);
         let mut rows = vec![0.0; n_padded * width];
         for (row, vector) in rows.chunks_exact_mut(width.max(1)).zip(vectors) {
-            row.copy_from_slice(vector);
+            row.iter_mut().zip(vector.numbers()).for_each(|(to, number)| *to = number);
         }
         let matrix = Matrix::pack(&rows, n_padded, width, vec![0.0; n_padded]);
         Self { matrix, n: vectors.len(), n_padded }
@@ -45,6 +45,32 @@ impl Vectors {
     }
 }
 
+/// A vector as it is kept: eight bits a number, and what they are multiplied with. Empty where it could not be computed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coarse {
+    scale: f32,
+    bytes: Box<[i8]>,
+}
+
+impl Coarse {
+    /// Of a vector.
+    pub fn of(vector: &[f32]) -> Self {
+        let largest = vector.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        Self { scale, bytes: vector.iter().map(|x| (x / scale).round() as i8).collect() }
+    }
+
+    /// Its numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = f32> {
+        self.bytes.iter().map(|byte| f32::from(*byte) * self.scale)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
 const MAGIC: &[u8; 4] = b"XQV1";
 const KEY: usize = 16;
 
@@ -56,7 +82,7 @@ type Key = [u8; KEY];
 pub struct VectorCache {
     file: Option<PathBuf>,
     fingerprint: [u8; 32],
-    vectors: FxHashMap<Key, Vec<f32>>,
+    vectors: FxHashMap<Key, Coarse>,
     wanted: FxHashSet<Key>,
     /// Something was computed, or something in the file is not wanted any more.
     is_new: bool,
@@ -77,7 +103,7 @@ impl VectorCache {
         cache
     }
 
-    fn read(&self, bytes: &[u8]) -> Option<FxHashMap<Key, Vec<f32>>> {
+    fn read(&self, bytes: &[u8]) -> Option<FxHashMap<Key, Coarse>> {
         let (head, rest) = bytes.split_at_checked(4 + 32 + 4)?;
         let width = u32::from_le_bytes(head[36..].try_into().ok()?) as usize;
         if &head[..4] != MAGIC || head[4..36] != self.fingerprint || !(1..=4_096).contains(&width) {
@@ -91,22 +117,23 @@ impl VectorCache {
         let record = |record: &[u8]| {
             let (key, rest) = record.split_at(KEY);
             let scale = f32::from_le_bytes(rest[..4].try_into().ok()?);
-            Some((key.try_into().ok()?, rest[4..].iter().map(|b| f32::from(*b as i8) * scale).collect()))
+            let bytes = rest[4..].iter().map(|byte| *byte as i8).collect();
+            Some((key.try_into().ok()?, Coarse { scale, bytes }))
         };
         records.chunks_exact(KEY + 4 + width).map(record).collect()
     }
 
     /// The vectors of these texts, each looked at up to so many pieces: from the cache, else computed by `n_threads`.
-    pub fn embed(&mut self, model: &Model, texts: &[(String, usize)], n_threads: usize) -> Vec<Vec<f32>> {
+    pub fn embed(&mut self, model: &Model, texts: &[(String, usize)], n_threads: usize) -> Vec<Coarse> {
         let keys: Vec<Key> = texts.iter().map(|(text, most)| key(text, *most)).collect();
         let is_missing = |n: &usize| self.wanted.insert(keys[*n]) && !self.vectors.contains_key(&keys[*n]);
         let missing: Vec<usize> = (0..texts.len()).filter(is_missing).collect();
         let part = missing.len().div_ceil(n_threads.max(1)).max(1);
-        let computed: Vec<(Key, Vec<f32>)> = std::thread::scope(|scope| {
+        let computed: Vec<(Key, Coarse)> = std::thread::scope(|scope| {
             let keys = &keys;
-            let work = |part: &[usize]| -> Vec<(Key, Vec<f32>)> {
+            let work = |part: &[usize]| -> Vec<(Key, Coarse)> {
                 part.iter()
-                    .map(|n| (keys[*n], coarse(&model.embed_up_to(&texts[*n].0, texts[*n].1))))
+                    .map(|n| (keys[*n], Coarse::of(&model.embed_up_to(&texts[*n].0, texts[*n].1))))
                     .collect()
             };
             let threads: Vec<_> = missing.chunks(part).map(|part| scope.spawn(move || work(part))).collect();
@@ -123,13 +150,12 @@ impl VectorCache {
         self.vectors.retain(|key, _| self.wanted.contains(key));
         self.is_new |= self.vectors.len() != n_before;
         let Some(file) = self.file.as_ref().filter(|_| self.is_new) else { return Ok(()) };
-        let width = self.vectors.values().next().map_or(1, Vec::len);
+        let width = self.vectors.values().next().map_or(1, |vector| vector.bytes.len());
         let mut records = Vec::with_capacity(self.vectors.len() * (KEY + 4 + width));
         for (key, vector) in &self.vectors {
-            let (scale, bytes) = eight_bits(vector);
             records.extend_from_slice(key);
-            records.extend_from_slice(&scale.to_le_bytes());
-            records.extend(bytes.iter().map(|b| *b as u8));
+            records.extend_from_slice(&vector.scale.to_le_bytes());
+            records.extend(vector.bytes.iter().map(|byte| *byte as u8));
         }
         let fresh = file.with_extension(format!("new{}", std::process::id()));
         let mut out = std::fs::File::create(&fresh)?;
@@ -155,18 +181,6 @@ fn key(text: &str, most: usize) -> Key {
     key
 }
 
-fn eight_bits(vector: &[f32]) -> (f32, Vec<i8>) {
-    let largest = vector.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
-    let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-    (scale, vector.iter().map(|x| (x / scale).round() as i8).collect())
-}
-
-/// As precise as the file keeps it, so that a vector is the same whether it was computed or read.
-fn coarse(vector: &[f32]) -> Vec<f32> {
-    let (scale, bytes) = eight_bits(vector);
-    bytes.into_iter().map(|b| f32::from(b) * scale).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +197,7 @@ mod tests {
             v.iter().map(|x| x / length).collect::<Vec<f32>>()
         };
         let all: Vec<Vec<f32>> = (0..21).map(vector).collect();
-        let vectors = Vectors::new(&all);
+        let vectors = Vectors::new(&all.iter().map(|vector| Coarse::of(vector)).collect::<Vec<_>>());
         for isa in Isa::available() {
             let cosines = vectors.cosines(isa, &all[5]);
             assert_eq!(cosines.len(), 21);

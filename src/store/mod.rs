@@ -23,9 +23,11 @@ pub enum StoreError {
     /// Another process has the database open.
     #[error("数据目录已被另一个 xinqi 进程占用：{0}")]
     Locked(String),
-    /// The database was written by a newer version.
-    #[error("数据目录是更新版本的 xinqi 写的（格式 {found}，本程序认识 {known}），请用新版本打开")]
-    TooNew {
+    /// The database was written by another version.
+    #[error(
+        "数据目录是另一个版本的 xinqi 写的（格式 {found}，本程序认识 {known}），请用那个版本打开，或换一个数据目录"
+    )]
+    Format {
         /// What is there.
         found: u8,
         /// What this program writes.
@@ -200,7 +202,7 @@ pub trait Store: Send + Sync + 'static {
     /// Messages that are due, the first of each follower only, kept from others for `lease`.
     async fn take_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Delivery>>;
     /// A try failed for now: again at `at`.
-    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()>;
+    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str, counts: bool) -> Result<()>;
     /// Followers whose next lapse is due, with the moment it was due.
     async fn due_lapses(&self, now: Timestamp, limit: usize) -> Result<Vec<(FollowerId, Timestamp)>>;
 

@@ -51,6 +51,8 @@ struct Slot {
     memory: Arc<Memory>,
     /// It is newer than the disk, and no turn on its way to the disk carries it.
     dirty: bool,
+    /// It is on its way to the disk, which still has an older one.
+    writing: bool,
     /// The last durable turn of this follower.
     pending: u64,
     /// The lapse noted on disk, or on its way there.
@@ -115,9 +117,16 @@ impl Shared {
             lock(&self.dirty).push(follower);
             return None;
         }
-        slot.dirty = false;
+        (slot.dirty, slot.writing) = (false, true);
         let before = std::mem::replace(&mut slot.lapse, slot.memory.wakes_at);
         Some((slot.memory.clone(), [before, slot.lapse]))
+    }
+
+    /// What [`Shared::clean`] gave is on disk: from now on it may be read from there.
+    pub fn written(&self, follower: FollowerId) {
+        if let Some(slot) = lock(self.shard(follower)).get_mut(&follower) {
+            slot.writing = false;
+        }
     }
 }
 
@@ -134,8 +143,8 @@ impl SledStore {
             text => StoreError::Io(text),
         })?;
         match db.get(keys::FORMAT_KEY).map_err(io)?.map(|value| value.first().copied().unwrap_or(0)) {
-            Some(found) if found > keys::FORMAT => {
-                return Err(StoreError::TooNew { found, known: keys::FORMAT });
+            Some(found) if found != keys::FORMAT => {
+                return Err(StoreError::Format { found, known: keys::FORMAT });
             }
             Some(_) => {}
             None => drop(db.insert(keys::FORMAT_KEY, &[keys::FORMAT]).map_err(io)?),
@@ -215,12 +224,12 @@ impl SledStore {
                 let mut n = 0;
                 shard.retain(|_, slot| {
                     n += 1;
-                    slot.dirty || slot.pending > done || n % 2 == 0
+                    slot.dirty || slot.writing || slot.pending > done || n % 2 == 0
                 });
             }
             let memory = Arc::new(self.load(follower)?);
             let lapse = memory.wakes_at;
-            shard.insert(follower, Slot { memory, dirty: false, pending: 0, lapse });
+            shard.insert(follower, Slot { memory, dirty: false, writing: false, pending: 0, lapse });
         }
         Ok(work(shard.get_mut(&follower).expect("it was just put there")))
     }
@@ -386,9 +395,9 @@ impl Store for SledStore {
         self.task(move |disk| disk.take_due(now, lease, limit)).await
     }
 
-    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()> {
+    async fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str, counts: bool) -> Result<()> {
         let why = why.to_owned();
-        self.task(move |disk| disk.postpone(id, at, &why)).await
+        self.task(move |disk| disk.postpone(id, at, &why, counts)).await
     }
 
     async fn due_lapses(&self, now: Timestamp, limit: usize) -> Result<Vec<(FollowerId, Timestamp)>> {

@@ -8,7 +8,7 @@ use crate::ticket::{DeliveryId, FollowerId, Number, Stage, Ticket, TicketId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The format this program writes. Raise it when a stored shape changes.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
 /// No value is larger: sled would put it in a file of its own.

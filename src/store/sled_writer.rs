@@ -212,12 +212,15 @@ impl Disk {
     }
 
     /// A try failed for now.
-    pub fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str) -> Result<()> {
+    pub fn postpone(&self, id: DeliveryId, at: Timestamp, why: &str, counts: bool) -> Result<()> {
         let Some(mut stored) = self.stored(id)? else { return Ok(()) };
         if !matches!(stored.delivery.fate, Settlement::Due(_)) {
             return Ok(());
         }
         stored.delivery.fate = Settlement::Due(at);
+        if !counts {
+            stored.delivery.n_before = stored.delivery.n_before.saturating_add(1);
+        }
         stored.delivery.last_error = Some(why.to_owned());
         let mut batch = Batch::default();
         self.put_delivery(&mut batch, stored)?;
@@ -263,9 +266,21 @@ pub fn io(error: sled::Error) -> StoreError {
 
 /// The writer's life: until it is told to stop, or a write fails.
 pub fn run(disk: &Disk, shared: &Arc<Shared>) {
+    let _guard = FailsOnPanic(shared);
     match work(disk, shared) {
         Ok(()) => shared.stopped(),
         Err(error) => shared.fail(&error),
+    }
+}
+
+/// A writer that panics must not leave those waiting who count on it.
+struct FailsOnPanic<'s>(&'s Shared);
+
+impl Drop for FailsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&StoreError::Io("写入线程出了意外".into()));
+        }
     }
 }
 
@@ -324,11 +339,14 @@ pub fn write_all(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
 /// Writes the latest memory of the next followers whose turns only answered. Not flushed: sled does so within 100 ms.
 /// Only a few at once: while sled applies a batch, it lets nobody read.
 fn write_dirty(disk: &Disk, shared: &Arc<Shared>, most: usize) -> Result<()> {
-    let mut batch = Batch::default();
+    let (mut batch, mut writing) = (Batch::default(), Vec::with_capacity(most));
     for follower in shared.take_dirty(most) {
         if let Some((memory, lapses)) = shared.clean(follower) {
             add_memory(&mut batch, follower, &memory, lapses)?;
+            writing.push(follower);
         }
     }
-    disk.db.apply_batch(batch).map_err(io)
+    disk.db.apply_batch(batch).map_err(io)?;
+    writing.into_iter().for_each(|follower| shared.written(follower));
+    Ok(())
 }

@@ -95,6 +95,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 /// Each face adds its files here.
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     let files = [
+        ("tokens.css", CSS, include_str!("pages/tokens.css")),
         ("base.css", CSS, include_str!("pages/base.css")),
         ("console.css", CSS, include_str!("pages/console.css")),
         ("console.js", JS, include_str!("pages/console.js")),

@@ -42,7 +42,7 @@ pub fn router(fake: FakeWechat) -> Router {
 /// The page, naming the version of its assets, so that they may be kept for long.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     let mut page = include_str!("pages/simulator.html").to_owned();
-    for name in ["simulator.css", "simulator.js"] {
+    for name in ["tokens.css", "simulator.css", "simulator.js"] {
         page = page.replace(&format!("/static/{name}?v=HASH"), &asset_url(name));
     }
     page

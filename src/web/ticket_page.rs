@@ -206,6 +206,11 @@ fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
             (StatusCode::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。".into())
         }
         Refusal::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "还没有写内容。".into()),
+        Refusal::TooManyWait => {
+            let waiting =
+                "已有很多条消息在等用户来信，没有发出。请等用户写来、收到前面的之后再答，或直接打电话。";
+            (StatusCode::CONFLICT, waiting.into())
+        }
         Refusal::TooLong(room) => {
             let over = text.trim().replace("\r\n", "\n").len().saturating_sub(*room);
             let long = format!(

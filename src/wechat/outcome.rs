@@ -45,8 +45,10 @@ pub enum RefusedKind {
     Unreachable,
     /// This account may not do it.
     NotAllowed,
-    /// This message is wrong, or the code is new: for the log.
+    /// This message is wrong: it can never be sent.
     Invalid,
+    /// A code nobody has told us of: it may pass.
+    Unknown,
 }
 
 /// Something only an operator can mend.
@@ -115,7 +117,7 @@ const fn is_credentials(code: i64) -> bool {
 }
 
 fn refusal(code: i64) -> (RefusedKind, &'static str) {
-    use RefusedKind::{CountSpent, Invalid, NotAllowed, Unreachable, WindowClosed};
+    use RefusedKind::{CountSpent, Invalid, NotAllowed, Unknown, Unreachable, WindowClosed};
     match code {
         45015 => (WindowClosed, "对方超过 48 小时没有来信或已取消关注，微信不允许主动发送"),
         45047 => (CountSpent, "对方来信后可主动发送的条数已用完"),
@@ -131,7 +133,7 @@ fn refusal(code: i64) -> (RefusedKind, &'static str) {
         44004 => (Invalid, "消息内容为空"),
         45002 => (Invalid, "消息超过 2048 字节"),
         40007 => (Invalid, "素材不存在或已过期"),
-        _ => (Invalid, "微信拒绝了这条消息"),
+        _ => (Unknown, "微信拒绝了这条消息"),
     }
 }
 
@@ -193,8 +195,11 @@ mod tests {
         for code in [48001, 48004, 48006, 50001, 50002, 40200, 65400] {
             assert_eq!(kind(code), Some(RefusedKind::NotAllowed), "{code}");
         }
-        for code in [45002, 44004, 47001, 40008, 9_001_001, i64::MAX, i64::MIN] {
+        for code in [45002, 44004, 40007] {
             assert_eq!(kind(code), Some(RefusedKind::Invalid), "{code}");
+        }
+        for code in [47001, 40008, 9_001_001, i64::MAX, i64::MIN] {
+            assert_eq!(kind(code), Some(RefusedKind::Unknown), "{code}");
         }
         for code in [40001, 40014, 42001, 41001] {
             assert!(matches!(judge(Some(code), ""), Verdict::Token), "{code}");

@@ -248,7 +248,7 @@ async fn a_postponed_message_comes_at_its_time_and_nothing_overtakes_it() {
         let both = promising(promising(turn(1, MING, &Memory::default(), ""), 11, NOW), 12, NOW);
         done(&*store, both).await;
         assert_eq!(due(&*store, NOW).await, [11]);
-        store.postpone(DeliveryId(11), later(10), "微信繁忙").await.unwrap();
+        store.postpone(DeliveryId(11), later(10), "微信繁忙", true).await.unwrap();
         assert!(due(&*store, later(9)).await.is_empty());
         assert_eq!(due(&*store, later(10)).await, [11]);
         let kept = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
@@ -258,7 +258,7 @@ async fn a_postponed_message_comes_at_its_time_and_nothing_overtakes_it() {
         let mut parking = turn(2, MING, &memory, "");
         parking.step.settles.push((DeliveryId(11), Settlement::Parked("过了48小时".into())));
         done(&*store, parking).await;
-        store.postpone(DeliveryId(11), later(20), "太晚了").await.unwrap();
+        store.postpone(DeliveryId(11), later(20), "太晚了", true).await.unwrap();
         let parked = store.delivery(DeliveryId(11)).await.unwrap().unwrap();
         assert_eq!(parked.fate, Settlement::Parked("过了48小时".into()), "what is settled is not postponed");
         assert_eq!(due(&*store, later(20)).await, [12]);
