@@ -9,6 +9,8 @@ use std::io::Read;
 
 /// Width of one attention head; the loops below are written for it.
 pub const HEAD: usize = 32;
+/// 1.5 · 2²³: a number of this size has no bits left for fractions.
+const WHOLE: f32 = 12_582_912.0;
 /// Numbers summed side by side, so that sums become wide instructions.
 const LANES: usize = 16;
 
@@ -157,42 +159,49 @@ fn mean_of_length_one(rows: &[f32], width: usize) -> Vec<f32> {
     mean
 }
 
-/// Every piece looks at every piece, in each head.
+/// Every piece looks at every piece, in each head. The keys are turned so that a whole block of them is multiplied at
+/// once and no sum runs across the lanes.
 #[inline(always)]
 fn attend(query: &[f32], key: &[f32], value: &[f32], width: usize, out: &mut [f32]) {
+    const BLOCK: usize = 2 * LANES;
     let n = query.len() / width;
+    let n_padded = n.next_multiple_of(BLOCK);
     let scale = 1.0 / (HEAD as f32).sqrt();
-    let mut shares = vec![0.0_f32; n];
-    for i in 0..n {
-        for head in (0..width).step_by(HEAD) {
-            let q = &query[i * width + head..][..HEAD];
-            let mut largest = f32::MIN;
-            for (j, share) in shares.iter_mut().enumerate() {
-                *share = dot(q, &key[j * width + head..][..HEAD]) * scale;
-                largest = largest.max(*share);
+    let (mut shares, mut turned) = (vec![0.0_f32; n_padded], vec![0.0_f32; HEAD * n_padded]);
+    for head in (0..width).step_by(HEAD) {
+        for (j, row) in key.chunks_exact(width).enumerate() {
+            for (d, k) in row[head..][..HEAD].iter().enumerate() {
+                turned[d * n_padded + j] = *k;
             }
+        }
+        for i in 0..n {
+            let q = &query[i * width + head..][..HEAD];
+            for (block, shares) in shares.chunks_exact_mut(BLOCK).enumerate() {
+                let mut sums = [0.0_f32; BLOCK];
+                for (q, keys) in q.iter().zip(turned.chunks_exact(n_padded)) {
+                    let keys = &keys[block * BLOCK..][..BLOCK];
+                    sums.iter_mut().zip(keys).for_each(|(sum, k)| *sum += q * k);
+                }
+                shares.iter_mut().zip(sums).for_each(|(share, sum)| *share = sum * scale);
+            }
+            shares[n..].fill(f32::MIN);
+            let largest = lanes(
+                &shares,
+                f32::MIN,
+                |share| share,
+                |most, share| if share > most { share } else { most },
+            );
             shares.iter_mut().for_each(|share| *share = exp(*share - largest));
-            let inverse = 1.0 / shares.iter().sum::<f32>();
+            shares[n..].fill(0.0);
+            let inverse = 1.0 / lanes(&shares, 0.0, |share| share, |sum, share| sum + share);
             let mut sum = [0.0_f32; HEAD];
-            for (j, share) in shares.iter().enumerate() {
+            for (share, v) in shares.iter().zip(value.chunks_exact(width)) {
                 let share = share * inverse;
-                let v = &value[j * width + head..][..HEAD];
-                sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += share * v);
+                sum.iter_mut().zip(&v[head..][..HEAD]).for_each(|(sum, v)| *sum += share * v);
             }
             out[i * width + head..][..HEAD].copy_from_slice(&sum);
         }
     }
-}
-
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum()
 }
 
 /// Adds `change`, then brings each row to mean 0 and variance 1, then to the learned ones.
@@ -203,8 +212,8 @@ fn normalise(rows: &mut [f32], change: Option<&[f32]>, norm: &Norm, epsilon: f32
         if let Some(change) = change {
             row.iter_mut().zip(&change[i * width..(i + 1) * width]).for_each(|(x, c)| *x += c);
         }
-        let mean = lanes_sum(row, |x| x) / width as f32;
-        let variance = lanes_sum(row, |x| (x - mean) * (x - mean)) / width as f32;
+        let mean = lanes(row, 0.0, |x| x, |sum, x| sum + x) / width as f32;
+        let variance = lanes(row, 0.0, |x| (x - mean) * (x - mean), |sum, x| sum + x) / width as f32;
         let inverse = 1.0 / (variance + epsilon).sqrt();
         for ((x, weight), bias) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {
             *x = (*x - mean) * inverse * weight + bias;
@@ -212,15 +221,17 @@ fn normalise(rows: &mut [f32], change: Option<&[f32]>, norm: &Norm, epsilon: f32
     }
 }
 
+/// All numbers of a row, a multiple of [`LANES`], brought together: lane by lane, then the lanes two by two, because a
+/// sum in order would wait for each addition.
 #[inline(always)]
-fn lanes_sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let mut sums = [0.0_f32; LANES];
+fn lanes(row: &[f32], start: f32, of: impl Fn(f32) -> f32, with: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut all = [start; LANES];
     for chunk in row.chunks_exact(LANES) {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += of(*x);
-        }
+        all.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = with(*lane, of(*x)));
     }
-    sums.iter().sum()
+    let eight: [f32; 8] = std::array::from_fn(|n| with(all[n], all[n + 8]));
+    let four: [f32; 4] = std::array::from_fn(|n| with(eight[n], eight[n + 4]));
+    with(with(four[0], four[2]), with(four[1], four[3]))
 }
 
 /// x · Φ(x); the error function after Abramowitz and Stegun 7.1.28, which is wrong by less than 3e-7 and needs no exp.
@@ -246,7 +257,8 @@ fn exp(x: f32) -> f32 {
     let whole = y.floor();
     let rest = y - whole;
     let p = 1.0 + rest * (C[0] + rest * (C[1] + rest * (C[2] + rest * (C[3] + rest * (C[4] + rest * C[5])))));
-    f32::from_bits(((whole as i32 + 127) as u32) << 23) * p
+    // The lowest bits of the sum are the whole part (a cast would take the numbers one by one); the rest falls off.
+    f32::from_bits((whole + WHOLE).to_bits().wrapping_add(127) << 23) * p
 }
 
 #[cfg(test)]

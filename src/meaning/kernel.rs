@@ -160,7 +160,10 @@ impl Quantised {
             let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             let inverse = 1.0 / scale;
             for (byte, value) in bytes.iter_mut().zip(row) {
-                *byte = (value * inverse + 128.5) as i32 as u8;
+                let shifted = (value * inverse + 128.5).clamp(0.0, 255.0);
+                // SAFETY: a number between 0 and 255, also where the value is none (`clamp` keeps what is not a number, so it is
+                // asked for). The checked cast would take the numbers one by one.
+                *byte = unsafe { shifted.to_int_unchecked::<i32>() } as u8;
             }
             self.scales.push(scale);
         }
