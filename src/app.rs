@@ -9,6 +9,7 @@ use crate::desk::Desk;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
 use crate::notices::Notices;
+use crate::staff::Role;
 use crate::store::{SledStore, Store};
 use crate::thinker::{self, Thinker};
 use crate::web::{self, Console, ConsoleSettings, Door, SetupLink, Vitals};
@@ -38,6 +39,8 @@ pub struct App {
 const TICK: Duration = Duration::from_secs(2);
 /// Ended sessions are forgotten once in so many ticks.
 const TICKS_TO_FORGET: u32 = 1_800;
+/// Whose data the sandbox's is.
+const SANDBOX: &str = "沙箱";
 /// After a stop is asked for, what is under way gets so long.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -54,7 +57,9 @@ impl App {
             anyhow::anyhow!("知识库有 {} 处错误，先改好再启动：\n{}", errors.len(), errors.join("\n"))
         })?;
         library.refresh(clock.now().date());
-        let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+        let store = open_store(&config)?;
+        store.belongs_to(if config.wechat.is_sandbox() { SANDBOX } else { &config.wechat.app_id })?;
+        let store: Arc<dyn Store> = Arc::new(store);
         let desk = Desk::new(store.clone(), library.handbook(), config.settings(), thinker, clock.clone());
         let mut account = Account::of(&config);
         let fake =
@@ -104,7 +109,7 @@ impl App {
 
     /// The address of the link that makes the first administrator, until there is one.
     pub async fn setup_url(&self, base: &str) -> anyhow::Result<Option<String>> {
-        let nobody = self.store.all_staff().await?.is_empty();
+        let nobody = self.store.all_staff().await?.iter().all(|staff| staff.role != Role::Admin);
         Ok(nobody.then(|| self.setup.url(base)))
     }
 
@@ -121,6 +126,11 @@ impl App {
                 // It ends with the service; an error of its own shows in every call to it.
                 let _ = axum::serve(api, fake.router()).with_graceful_shutdown(stopped).await;
             });
+        }
+        if !self.config.wechat.is_sandbox() {
+            let courier = self.courier.clone();
+            // What is wrong with the credentials should be known before the first answer has to go out.
+            tasks.spawn(async move { courier.check().await });
         }
         tasks.spawn(self.courier.clone().run(stop.clone()));
         if !self.config.model_file.as_os_str().is_empty() {
@@ -169,6 +179,7 @@ impl App {
                 idle: Duration::from_secs(u64::from(config.console.idle_min) * 60),
                 session: Duration::from_secs(u64::from(config.console.session_h) * 3600),
                 max_login_failures: config.console.max_login_failures,
+                only_https: config.public_url(self.config.listen).starts_with("https://"),
             },
             self.setup.clone(),
         );

@@ -101,9 +101,10 @@ fn stream(desk: &Desk<'_>) -> anyhow::Result<()> {
         let asked = desk.handbook.knowledge.ask(&question.text, vector.as_deref(), desk.now.date());
         let reply = reply(desk, vector.as_deref(), &question.text);
         serde_json::to_writer(&mut out, &answer(&question.id, &question.text, &asked, desk.now, reply))?;
+        // Who asks line by line waits for each answer.
         out.write_all(b"\n")?;
+        out.flush()?;
     }
-    out.flush()?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::wechat::Mode;
 use anyhow::{Context, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -183,6 +184,12 @@ impl Config {
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("读不了配置文件 {}", file.display()))?;
+            // Said by us: the parser's own message would show the line, which may hold a secret.
+            if let Err(error) = toml::from_str::<toml::Table>(&text) {
+                let line =
+                    error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+                bail!("配置文件 {} 第 {line} 行不是合格的 TOML（文字要用引号括起来）", file.display());
+            }
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let ours = environment.into_iter().filter(|(name, _)| name.starts_with("XINQI_")).collect();
@@ -208,6 +215,11 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         let wechat = &self.wechat;
+        let credentials = [&wechat.app_secret, &wechat.token, &wechat.encoding_aes_key];
+        if wechat.is_sandbox() && credentials.iter().any(|secret| !secret.is_empty()) {
+            // An empty variable must not open the simulator on a service that is meant for a real account.
+            bail!("填了公众号的密钥，却没有填 wechat.app_id；沙箱模式请把 wechat 里的密钥都留空");
+        }
         if !wechat.is_sandbox() {
             if wechat.app_secret.is_empty() || wechat.token.is_empty() {
                 bail!(
@@ -258,7 +270,9 @@ impl Config {
     /// The process's environment.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn environment() -> Vec<(String, String)> {
-        std::env::vars().collect()
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        std::env::vars_os().filter_map(text).collect()
     }
 }
 
@@ -301,7 +315,22 @@ mod tests {
             format!("{:#}", load(&[("XINQI_WECHAT__APP_ID", "wx1")]).unwrap_err()).contains("app_secret")
         );
         assert!(format!("{:#}", load(&[("XINQI_NO_SUCH", "1")]).unwrap_err()).contains("no_such"));
-        let config = load(&[("XINQI_WECHAT__APP_SECRET", "hush")]).unwrap();
-        assert!(!format!("{config:?}").contains("hush"));
+        let secret = [("XINQI_WECHAT__APP_SECRET", "hush"), ("XINQI_WECHAT__TOKEN", "t")];
+        assert!(
+            load(&secret).unwrap_err().to_string().contains("app_id"),
+            "no sandbox with a real account's secrets"
+        );
+        let all = [
+            secret[0],
+            secret[1],
+            ("XINQI_WECHAT__APP_ID", "wx1"),
+            ("XINQI_WECHAT__ENCODING_AES_KEY", "9999999999999999999999999999999999999999999"),
+        ];
+        assert!(!format!("{:?}", load(&all).unwrap()).contains("hush"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("xinqi.toml");
+        std::fs::write(&file, "[wechat]\napp_id = \"wx1\"\napp_secret = hush\n").unwrap();
+        let error = format!("{:#}", Config::load(Some(&file), []).unwrap_err());
+        assert!(error.contains("第 3 行") && !error.contains("hush"), "{error}");
     }
 }

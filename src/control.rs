@@ -28,6 +28,11 @@ pub enum Command {
         /// Their password; goes no further than the hash.
         password: String,
     },
+    /// Let somebody go.
+    StaffRemove {
+        /// Login name.
+        name: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,6 +62,13 @@ pub async fn obey(store: &dyn Store, command: Command) -> anyhow::Result<String>
             let done = if known { "已更新" } else { "已添加" };
             Ok(format!("{done}{}：{}", staff.role.name(), staff.name))
         }
+        Command::StaffRemove { name } => {
+            if store.remove_staff(&name).await? {
+                Ok(format!("已移除：{name}，其登录已全部失效"))
+            } else {
+                anyhow::bail!("没有叫“{name}”的人员")
+            }
+        }
     }
 }
 
@@ -72,7 +84,11 @@ pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Fut
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, most likely: somebody has to let go of one first.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            };
             let answered = tokio::time::timeout(PATIENCE, answer(stream, &*store)).await;
             if let Ok(Err(error)) = answered {
                 tracing::warn!(%error, "a control command failed");

@@ -42,10 +42,26 @@ impl Courier {
         Self { desk, client, config: Arc::new(config), clock, notices }
     }
 
+    /// Asks WeChat for a token; where it gives none, a notice says what to do.
+    pub async fn check(&self) {
+        if let Err(why) = self.client.check().await {
+            tracing::error!(why, "WeChat gives no access token");
+        }
+        self.tell_trouble();
+    }
+
     /// Sends what is due until nothing is; tells how many were taken.
     pub async fn round(&self) -> Result<usize> {
+        self.round_until(|| false).await
+    }
+
+    /// The same, but no batch is begun once `stop` says so.
+    async fn round_until(&self, stop: impl Fn() -> bool) -> Result<usize> {
         let mut n = 0;
         for _ in 0..MAX_BATCHES {
+            if stop() {
+                break;
+            }
             let due = self.desk.store().take_due(self.clock.now(), self.config.lease, AT_ONCE).await?;
             if due.is_empty() {
                 break;
@@ -59,17 +75,24 @@ impl Courier {
             // All are finished before an error counts: what WeChat took must be noted.
             let mut all = Ok(());
             while let Some(sent) = sending.join_next().await {
-                all = all.and(sent.unwrap_or(Ok(())));
+                all = all.and(sent.unwrap_or_else(|error| {
+                    tracing::error!(%error, "a sending came to nothing; it goes again when its lease ends");
+                    Ok(())
+                }));
             }
             all?;
         }
+        self.tell_trouble();
+        Ok(n)
+    }
+
+    fn tell_trouble(&self) {
         match self.client.trouble() {
             Some(trouble) => {
                 self.notices.put("wechat", format!("微信接口（自{}起）：{}", trouble.since, trouble.sentence))
             }
             None => self.notices.clear("wechat"),
         }
-        Ok(n)
     }
 
     /// Works until told to stop; a sending under way is finished.
@@ -78,7 +101,7 @@ impl Courier {
         while !*stop.borrow() {
             // Asked for before looking: a message promised meanwhile rings, and is not slept through.
             let rung = bell.notified();
-            if let Err(error) = self.round().await {
+            if let Err(error) = self.round_until(|| *stop.borrow()).await {
                 tracing::error!(%error, "a delivery round failed");
             }
             tokio::select! {

@@ -93,6 +93,11 @@ enum StaffCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// 移除工作人员，已登录的立即失效；他答过的单子不变
+    Remove {
+        /// 姓名
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -137,13 +142,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             } else {
                 rpassword::prompt_password("密码：")?
             };
-            println!("{}", staff_add(&config, Control::StaffAdd { name, role, department, password }).await?);
+            println!("{}", tell(&config, Control::StaffAdd { name, role, department, password }).await?);
+        }
+        Command::Staff { command: StaffCommand::Remove { name } } => {
+            println!("{}", tell(&config, Control::StaffRemove { name }).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn staff_add(config: &Config, command: Control) -> anyhow::Result<String> {
+/// Has the running service do it, or does it in the store where none runs.
+async fn tell(config: &Config, command: Control) -> anyhow::Result<String> {
     if let Some(done) = control::ask(&config.data_dir, &command).await? {
         return Ok(done);
     }

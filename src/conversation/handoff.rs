@@ -111,7 +111,7 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
     let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
     if over {
         turn.memory.state = State::Answering;
-        return super::follower::answer(turn, text);
+        return super::telling::answer(turn, text);
     }
     turn.memory.hold(id);
     if !append(turn, id, text, true)

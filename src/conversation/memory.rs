@@ -186,6 +186,13 @@ impl Memory {
         }
     }
 
+    /// What was said is forgotten; that it was dealt with is not.
+    pub(super) fn forget_exchanges(&mut self) {
+        for exchange in std::mem::take(&mut self.recent) {
+            note(&mut self.seen, exchange.cause);
+        }
+    }
+
     pub(super) fn put(&mut self, ticket: Ticket) {
         match self.tickets.iter_mut().find(|own| own.id == ticket.id) {
             Some(own) => *own = ticket,

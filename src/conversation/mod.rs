@@ -8,6 +8,7 @@ mod lapse;
 mod memory;
 pub mod phrases;
 mod staff;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -236,7 +237,7 @@ pub enum Refusal {
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
 pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Happening) -> Step {
-    if let Some(step) = follower::tell_again(office, now, memory, happening.cause) {
+    if let Some(step) = telling::tell_again(office, now, memory, happening.cause) {
         return step;
     }
     let mut turn = Turn::new(office, now, memory.clone(), happening);

@@ -49,7 +49,8 @@ impl Place {
     }
 }
 
-/// Provinces, prefecture-level cities and the like outside Shanghai. Names that are also everyday words are left out.
+/// Provinces, prefecture-level cities and the like outside Shanghai, as people call them. Names that are also everyday words
+/// are left out.
 const ELSEWHERE: &str = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东 广西 海南 重庆 \
 四川 贵州 云南 西藏 陕西 甘肃 青海 宁夏 新疆 香港 澳门 台湾 石家庄 唐山 秦皇岛 邯郸 邢台 保定 张家口 承德 沧州 廊坊 衡水 太原 阳泉 \
 长治 晋城 朔州 晋中 运城 忻州 临汾 吕梁 呼和浩特 包头 乌海 赤峰 通辽 鄂尔多斯 呼伦贝尔 沈阳 大连 鞍山 抚顺 本溪 丹东 锦州 营口 阜新 \
@@ -66,6 +67,10 @@ const ELSEWHERE: &str = "北京 天津 河北 山西 内蒙古 辽宁 吉林 黑
 哈密 西湖边 西湖区 西湖景区 余杭 萧山 临安 富阳 桐庐 嘉善 海宁 桐乡 平湖 海盐 慈溪 余姚 \
 诸暨 德清 安吉 长兴县 吴江 花桥 启东 海门 宜兴 靖江 丹阳 溧阳 句容 如皋 江宁区 海淀 丰台区 天河区 福田区 龙岗 番禺 外省 外地公司 老家那边";
 
+/// Every county, city and district outside Shanghai by its full name (the statistics bureau's division codes of 2023), then by
+/// the short name, where that is no everyday word and no accident of two words side by side.
+const COUNTIES: &str = include_str!("places.txt");
+
 /// Other districts of Shanghai; the part before 区 where it is unmistakable.
 const OTHER_DISTRICTS: &str = "浦东 黄浦区 徐汇 长宁区 静安区 普陀区 虹口 杨浦 宝山区 嘉定 金山区 松江 青浦 奉贤 崇明 张江 临港 陆家嘴 \
 漕河泾 九亭 泗泾 洞泾 车墩 佘山 新桥镇 川沙 周浦 三林 北蔡 南翔 安亭 江桥镇 大场 顾村 徐泾 赵巷 朱家角 南桥 五角场 徐家汇 静安寺 曹杨";
@@ -78,16 +83,36 @@ const MINHANG: &str = "闵行";
 const XINZHUANG: &str = "莘庄";
 
 /// A place name followed by one of these is a street or a trade name, not where the question is about.
-const NOT_A_PLACE: [&str; 8] = ["路", "街", "大道", "菜", "面馆", "拉面", "小吃", "银行"];
+const NOT_A_PLACE: [&str; 17] = [
+    "路",
+    "街",
+    "大道",
+    "东路",
+    "西路",
+    "南路",
+    "北路",
+    "中路",
+    "河",
+    "菜",
+    "面馆",
+    "拉面",
+    "小吃",
+    "银行",
+    "来的",
+    "籍",
+    "过来的",
+];
 
 static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
+    // A name that stands in two lists (普陀区) counts as the nearer place.
     let lists = [
-        (ELSEWHERE, Region::Nation),
-        (OTHER_DISTRICTS, Region::Shanghai),
-        (OTHER_TOWNS, Region::Minhang),
-        (SHANGHAI, Region::Xinzhuang),
-        (MINHANG, Region::Xinzhuang),
         (XINZHUANG, Region::Xinzhuang),
+        (MINHANG, Region::Xinzhuang),
+        (SHANGHAI, Region::Xinzhuang),
+        (OTHER_TOWNS, Region::Minhang),
+        (OTHER_DISTRICTS, Region::Shanghai),
+        (ELSEWHERE, Region::Nation),
+        (COUNTIES, Region::Nation),
     ];
     let names: Vec<(&str, Region)> = lists
         .iter()
@@ -96,7 +121,7 @@ static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
     let automaton = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
         .build(names.iter().map(|(name, _)| name))
-        .expect("a few hundred short constant names always build");
+        .expect("a few thousand short constant names always build");
     (automaton, names.into_iter().map(|(_, region)| region).collect())
 });
 
@@ -129,7 +154,27 @@ pub fn foreign_place(text: &str) -> Option<Place> {
             widest = Some(Place { name: text[found.start()..found.end()].to_owned(), within });
         }
     }
-    widest
+    widest.or_else(|| nameless_place(text))
+}
+
+/// A county or a town that stands in no list: Shanghai has no county, and a town that is not one of ours may be anywhere.
+fn nameless_place(text: &str) -> Option<Place> {
+    /// Before 镇 these make a word, or say which of ours is meant.
+    const NO_NAME: &str = "城乡本我全各该小古重冰坐们的这那个一两集在是到村街";
+    const NAME_CHARS: usize = 2;
+    let (automaton, _) = &*NAMES;
+    for (at, suffix) in text.char_indices().filter(|(_, c)| matches!(c, '县' | '镇')) {
+        let is_known = automaton.find_iter(text).any(|found| (found.start()..=found.end()).contains(&at));
+        let before: Vec<(usize, char)> = text[..at].char_indices().rev().take(NAME_CHARS).collect();
+        let is_name = before.len() == NAME_CHARS
+            && before.iter().all(|(_, c)| super::text::is_han(*c) && !NO_NAME.contains(*c));
+        let start = if is_name { before[NAME_CHARS - 1].0 } else { at };
+        if !is_known && (is_name || suffix == '县') {
+            let name = text[start..at + suffix.len_utf8()].to_owned();
+            return Some(Place { name, within: Region::Nation });
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -157,5 +202,35 @@ mod tests {
         assert_eq!(foreign_place("上海闵行莘庄的店"), None);
         assert_eq!(foreign_place("南京路上的店"), None);
         assert_eq!(foreign_place("开了家兰州拉面馆"), None);
+        for here in [
+            "南京东路的店",
+            "莘庄镇的店",
+            "我们镇上",
+            "城镇职工",
+            "冰镇饮料",
+            "徐州来的工人",
+            "房东明天来",
+            "知道里面",
+        ] {
+            assert_eq!(foreign_place(here), None, "{here}");
+        }
+    }
+
+    #[test]
+    fn a_county_counts_whether_it_stands_in_a_list_or_not() {
+        for (text, name) in [
+            ("余杭的企业有补贴吗", "余杭"),
+            ("苍南的厂最低工资多少", "苍南"),
+            ("延吉市的低保", "延吉市"),
+            ("我老家无名县的厂", "无名县"),
+            ("我们县里的厂房", "县"),
+            ("练塘镇的厂房补贴", "练塘镇"),
+        ] {
+            let place = foreign_place(text).unwrap_or_else(|| panic!("{text}"));
+            assert!(!place.is_under(Region::Shanghai), "{text}");
+            assert_eq!(place.name, name);
+        }
+        assert!(foreign_place("普陀区的店").unwrap().is_under(Region::Shanghai));
+        assert!(foreign_place("七宝镇的店").unwrap().is_under(Region::Minhang));
     }
 }

@@ -3,6 +3,7 @@
 
 mod sled;
 mod sled_keys;
+mod sled_shared;
 mod sled_writer;
 
 pub use self::sled::SledStore;
@@ -33,6 +34,9 @@ pub enum StoreError {
         /// What this program writes.
         known: u8,
     },
+    /// The database belongs to another account.
+    #[error("数据目录属于另一个公众号（{0}）。请改 data_dir 换一个目录，或改回原来的 wechat.app_id")]
+    Account(String),
     /// Reading or writing failed.
     #[error("读写数据失败：{0}")]
     Io(String),
@@ -163,6 +167,8 @@ pub struct Page {
 pub struct Session {
     /// Whose.
     pub staff: String,
+    /// [`Staff::mark`] when it began.
+    pub mark: [u8; 16],
     /// Ends without use at this moment.
     pub ends_at: Timestamp,
     /// Ends at this moment in any case.
@@ -210,12 +216,16 @@ pub trait Store: Send + Sync + 'static {
     async fn staff(&self, name: &str) -> Result<Option<Staff>>;
     /// All staff, by name.
     async fn all_staff(&self) -> Result<Vec<Staff>>;
-    /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is anybody yet.
+    /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is an administrator yet.
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool>;
     /// A session.
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>>;
     /// Begins or prolongs a session.
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
+    /// Changes a session, unless it has been ended.
+    async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
+    /// Lets a member of staff go, durably; their sessions end with them. `false`: there is nobody of that name.
+    async fn remove_staff(&self, name: &str) -> Result<bool>;
     /// Ends a session.
     async fn end_session(&self, token: &TokenHash) -> Result<()>;
     /// Forgets sessions that have ended.

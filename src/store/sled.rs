@@ -2,28 +2,25 @@
 //! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
 
 use super::sled_keys as keys;
-use super::sled_writer::{self, Disk, Queue, Work, io, lock, read_u64};
+use super::sled_shared::{MAX_AT_HAND, Progress, Shared, Slot};
+use super::sled_writer::{self, Disk, Work, io, lock, read_u64};
 use super::{
     Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
     fill_step,
 };
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Text};
-use crate::staff::Staff;
+use crate::staff::{Role, Staff};
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
 use jiff::civil::Date;
-use rustc_hash::FxHashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-const N_SHARDS: usize = 64;
-/// Memories kept at hand in each shard.
-const MAX_AT_HAND: usize = 48;
 /// sled's page cache; 32 MiB were enough at 500,000 tickets.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 100;
@@ -36,98 +33,6 @@ pub struct SledStore {
     shared: Arc<Shared>,
     progress: watch::Receiver<Progress>,
     writer: Option<std::thread::JoinHandle<()>>,
-}
-
-/// How far the writer has come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    done: u64,
-    failed: bool,
-    stopped: bool,
-}
-
-/// A follower's memory at hand.
-struct Slot {
-    memory: Arc<Memory>,
-    /// It is newer than the disk, and no turn on its way to the disk carries it.
-    dirty: bool,
-    /// It is on its way to the disk, which still has an older one.
-    writing: bool,
-    /// The last durable turn of this follower.
-    pending: u64,
-    /// The lapse noted on disk, or on its way there.
-    lapse: Option<Timestamp>,
-}
-
-/// What handlers and the writer share.
-pub struct Shared {
-    shards: [Mutex<FxHashMap<FollowerId, Slot>>; N_SHARDS],
-    dirty: Mutex<Vec<FollowerId>>,
-    serials: Mutex<Vec<(Date, u32)>>,
-    /// What waits for the writer.
-    pub queue: Queue,
-    progress: watch::Sender<Progress>,
-    failed: AtomicBool,
-}
-
-impl Shared {
-    fn shard(&self, follower: FollowerId) -> &Mutex<FxHashMap<FollowerId, Slot>> {
-        &self.shards[(follower.0 % N_SHARDS as u128) as usize]
-    }
-
-    /// Work up to this number is as durable as it must be.
-    pub fn done(&self, seq: u64) {
-        self.progress.send_modify(|progress| progress.done = seq);
-    }
-
-    /// A write failed: nothing is acknowledged any more; the process must be looked at and started anew.
-    pub fn fail(&self, error: &StoreError) {
-        tracing::error!(%error, "the store cannot write; every turn is refused until the service is restarted");
-        self.failed.store(true, Ordering::Release);
-        self.progress.send_modify(|progress| progress.failed = true);
-    }
-
-    /// Everything is written.
-    pub fn stopped(&self) {
-        self.failed.store(true, Ordering::Release);
-        self.progress.send_modify(|progress| progress.stopped = true);
-    }
-
-    /// How many followers are newer here than on disk.
-    pub fn n_dirty(&self) -> usize {
-        lock(&self.dirty).len()
-    }
-
-    /// The next followers to be written, those first that have waited longest.
-    pub fn take_dirty(&self, most: usize) -> Vec<FollowerId> {
-        let mut dirty = lock(&self.dirty);
-        let n = dirty.len().min(most);
-        dirty.drain(..n).collect()
-    }
-
-    /// The memory to be written for a follower, and the lapses before and after; later, if a durable turn is on its way.
-    pub fn clean(&self, follower: FollowerId) -> Option<(Arc<Memory>, [Option<Timestamp>; 2])> {
-        let done = self.progress.borrow().done;
-        let mut shard = lock(self.shard(follower));
-        let slot = shard.get_mut(&follower)?;
-        if !slot.dirty {
-            return None;
-        }
-        if slot.pending > done {
-            lock(&self.dirty).push(follower);
-            return None;
-        }
-        (slot.dirty, slot.writing) = (false, true);
-        let before = std::mem::replace(&mut slot.lapse, slot.memory.wakes_at);
-        Some((slot.memory.clone(), [before, slot.lapse]))
-    }
-
-    /// What [`Shared::clean`] gave is on disk: from now on it may be read from there.
-    pub fn written(&self, follower: FollowerId) {
-        if let Some(slot) = lock(self.shard(follower)).get_mut(&follower) {
-            slot.writing = false;
-        }
-    }
 }
 
 impl SledStore {
@@ -154,20 +59,24 @@ impl SledStore {
         disk.sync()?;
         File::open(&path).and_then(|dir| dir.sync_all()).map_err(fs)?;
         let (progress, receiver) = watch::channel(Progress::default());
-        let shared = Arc::new(Shared {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            dirty: Mutex::default(),
-            serials: Mutex::default(),
-            queue: Queue::default(),
-            progress,
-            failed: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(progress));
         let (writer_disk, writer_shared) = (disk.clone(), shared.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || sled_writer::run(&writer_disk, &writer_shared))
             .map_err(fs)?;
         Ok(Self { disk, shared, progress: receiver, writer: Some(writer) })
+    }
+
+    /// Notes whose data this is, or refuses data of another account: what was promised to its followers must not go out
+    /// through this one.
+    pub fn belongs_to(&self, account: &str) -> Result<()> {
+        let owner = self.disk.db.get(keys::ACCOUNT_KEY).map_err(io)?;
+        match owner {
+            Some(owner) if owner.as_ref() == account.as_bytes() => Ok(()),
+            Some(owner) => Err(StoreError::Account(String::from_utf8_lossy(&owner).into_owned())),
+            None => self.disk.db.insert(keys::ACCOUNT_KEY, account.as_bytes()).map(drop).map_err(io),
+        }
     }
 
     /// Runs a task on the writer's thread and returns what it found.
@@ -417,7 +326,12 @@ impl Store for SledStore {
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool> {
         let staff = staff.clone();
         self.task(move |disk| {
-            if only_first && disk.db.scan_prefix(b"s").next().is_some() {
+            let all = disk.db.scan_prefix(b"s").values();
+            let is_admin = |value: sled::Result<sled::IVec>| {
+                let staff: Staff = keys::decode(&value.map_err(io)?, "staff")?;
+                Ok(staff.role == Role::Admin)
+            };
+            if only_first && all.map(is_admin).collect::<Result<Vec<bool>>>()?.contains(&true) {
                 return Ok(false);
             }
             disk.db.insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
@@ -434,6 +348,27 @@ impl Store for SledStore {
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
         let (key, value) = (keys::session(token), keys::encode(session)?);
         self.task(move |disk| disk.db.insert(key, value).map(drop).map_err(io)).await
+    }
+
+    async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
+        let (key, value) = (keys::session(token), keys::encode(session)?);
+        self.task(move |disk| {
+            if disk.db.contains_key(&key).map_err(io)? {
+                disk.db.insert(key, value).map_err(io)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_staff(&self, name: &str) -> Result<bool> {
+        let key = keys::staff(name);
+        self.task(move |disk| {
+            let was_there = disk.db.remove(key).map_err(io)?.is_some();
+            disk.sync()?;
+            Ok(was_there)
+        })
+        .await
     }
 
     async fn end_session(&self, token: &TokenHash) -> Result<()> {

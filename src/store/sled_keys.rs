@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub const FORMAT: u8 = 2;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
+/// Holds the account the data belongs to.
+pub const ACCOUNT_KEY: &[u8] = b"va";
 /// No value is larger: sled would put it in a file of its own.
 pub const MAX_VALUE: usize = 64 * 1024;
 

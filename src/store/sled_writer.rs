@@ -2,8 +2,8 @@
 //! turns that only answered are written in rounds 80 ms apart, the latest memory of each follower once. Knows durability; the
 //! meaning of a turn was settled before it came here.
 
-use super::sled::Shared;
 use super::sled_keys as keys;
+use super::sled_shared::Shared;
 use super::{Delivery, Result, StoreError, Turn};
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Settlement};

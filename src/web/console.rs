@@ -26,6 +26,8 @@ pub struct ConsoleSettings {
     pub session: Duration,
     /// Wrong passwords from one address or for one name within 15 minutes before further tries are refused.
     pub max_login_failures: u32,
+    /// The office is reached with https through a proxy: plain http from this machine is that proxy's mistake.
+    pub only_https: bool,
 }
 
 /// What the console works with.

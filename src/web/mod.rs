@@ -29,10 +29,12 @@ use crate::fake_wechat::FakeWechat;
 use crate::notices::Notices;
 use crate::store::Store;
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Redirect;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What the signs of life look at.
@@ -54,15 +56,38 @@ pub fn router(door: Door, console: Console, vitals: Vitals, fake: Option<FakeWec
         .merge(webhook::router(door))
         .merge(console_router(console));
     if let Some(fake) = fake {
-        router = router.merge(simulator::router(fake));
+        router = router.merge(simulator::router(fake).layer(middleware::from_fn(from_here_only)));
     }
     router
 }
 
-/// 200 when the service can do its work, 503 when the store cannot write; the notices stand in the body.
-async fn ready(State(vitals): State<Vitals>) -> (StatusCode, String) {
+/// Nobody is asked who they are in the simulator, so it is only for who sits at this machine.
+async fn from_here_only(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if visitor::is_from_here(peer.ip(), request.headers()) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "模拟器只在运行本服务的这台机器上开放，请用 http://127.0.0.1 打开。")
+        .into_response()
+}
+
+/// 200 when the service can do its work, 503 when the store cannot write. The notices stand in the body for who asks from
+/// this machine; others, whom a proxy may let through, learn how many there are.
+async fn ready(
+    State(vitals): State<Vitals>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
     let status = if vitals.store.is_well() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut lines = vec![if vitals.store.is_well() { "ready" } else { "store cannot write" }.to_owned()];
-    lines.extend(vitals.notices.all());
+    let notices = vitals.notices.all();
+    if visitor::is_from_here(peer.ip(), &headers) {
+        lines.extend(notices);
+    } else if !notices.is_empty() {
+        lines.push(format!("notices: {}", notices.len()));
+    }
     (status, lines.join("\n"))
 }

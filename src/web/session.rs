@@ -72,10 +72,13 @@ pub(super) async fn find(
         return Ok(None);
     }
     let Some(staff) = hall.store().staff(&session.staff).await? else { return Ok(None) };
+    if staff.mark() != session.mark {
+        return Ok(None);
+    }
     let ends_at = end(hall, now, session.dies_at);
     if prolong && ends_at.since(session.ends_at) >= PROLONG_EVERY {
         session.ends_at = ends_at;
-        hall.store().put_session(&token, &session).await?;
+        hall.store().prolong_session(&token, &session).await?;
     }
     Ok(Some(StaffUser { staff, session: token }))
 }
@@ -89,7 +92,8 @@ pub(super) async fn begin(
     let token: [u8; 32] = random()?;
     let now = hall.now();
     let dies_at = now.after(hall.console.settings.session);
-    let session = Session { staff: staff.name.clone(), ends_at: end(hall, now, dies_at), dies_at };
+    let session =
+        Session { staff: staff.name.clone(), mark: staff.mark(), ends_at: end(hall, now, dies_at), dies_at };
     hall.store().put_session(&hash(&token), &session).await?;
     Ok(cookie(visitor, URL_SAFE_NO_PAD.encode(token)))
 }

@@ -72,12 +72,12 @@ const DEAD: WebError = WebError::Forbidden(
     "这个链接无效，或者管理员已经建好了。还没有管理员的，请用服务启动时打印的完整链接；已有管理员的，请直接登录。",
 );
 
-/// Opens only until there is anybody: the link is dead once somebody came in by whatever way.
+/// Opens only until there is an administrator: the link is dead once somebody came in by whatever way.
 async fn opened(hall: &Hall, key: &str) -> Result<(), WebError> {
     if !hall.console.setup.opens(key) {
         return Err(DEAD);
     }
-    if !hall.store().all_staff().await?.is_empty() {
+    if hall.store().all_staff().await?.iter().any(|staff| staff.role == Role::Admin) {
         hall.console.setup.use_up();
         return Err(DEAD);
     }

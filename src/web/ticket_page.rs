@@ -125,7 +125,7 @@ fn room(ticket: &Ticket) -> usize {
     let number = phrases::number(ticket);
     let frames = [phrases::answer_frame(&number), phrases::ask_frame(&number), phrases::close_frame(&number)];
     let longest = frames.iter().map(|(before, after)| before.len() + after.len()).max().unwrap_or(0);
-    MAX_REPLY.saturating_sub(longest)
+    MAX_REPLY.saturating_sub(longest + phrases::MORE.len())
 }
 
 /// A button was pressed.

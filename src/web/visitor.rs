@@ -30,7 +30,8 @@ pub(super) struct Visitor {
 
 impl Visitor {
     /// From the peer's address and what trusted proxies added to the request.
-    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    /// `only_https`: the office is reached through a proxy with https, so that nothing else counts as direct.
+    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], only_https: bool) -> Self {
         let peer = peer.to_canonical();
         let believes = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         let forwarded = ["x-forwarded-for", "x-forwarded-proto", "forwarded"]
@@ -39,7 +40,7 @@ impl Visitor {
         let mut visitor = Self {
             address: peer,
             https: false,
-            direct: peer.is_loopback() && !forwarded,
+            direct: peer.is_loopback() && !forwarded && !only_https,
             hosts: list(headers, HOST.as_str()),
         };
         if believes(&peer) {
@@ -102,13 +103,19 @@ fn host_of(url: &str) -> Option<&str> {
     Some(rest.split('/').next().unwrap_or(rest))
 }
 
+/// Whether a request comes from this machine itself, with no proxy in between.
+pub(super) fn is_from_here(peer: IpAddr, headers: &HeaderMap) -> bool {
+    Visitor::of(peer, headers, &[], false).direct
+}
+
 /// Lets a request in with its [`Visitor`], or shows why not.
 pub(super) async fn at_the_door(State(hall): State<Arc<Hall>>, mut request: Request, next: Next) -> Response {
     let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() else {
         return WebError::Internal(anyhow::anyhow!("the server did not tell the peer's address"))
             .into_response();
     };
-    let visitor = Visitor::of(peer.ip(), request.headers(), &hall.console.settings.trusted_proxies);
+    let settings = &hall.console.settings;
+    let visitor = Visitor::of(peer.ip(), request.headers(), &settings.trusted_proxies, settings.only_https);
     if !visitor.may_enter() {
         return WebError::Forbidden(PLAIN_HTTP).into_response();
     }
@@ -126,7 +133,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        Visitor::of(peer.parse().unwrap(), &map, &trusted)
+        Visitor::of(peer.parse().unwrap(), &map, &trusted, false)
     }
 
     fn address(peer: &str, forwarded: &[&str]) -> String {

@@ -8,6 +8,7 @@ use super::signature;
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -169,12 +170,13 @@ impl Gate {
             return Err(Refusal::TooLarge);
         }
         let proof = self.prove(query, now)?;
-        let inbound = match &self.crypt {
+        // Only what proved to be a message is remembered: a broken body must not stand in for the real one. The message
+        // counts and not its envelope, which is another one each time it is sealed.
+        let (inbound, said) = match &self.crypt {
             Some(crypt) => Self::unseal(crypt, query, &proof, body)?,
-            None => Self::plain(body)?,
+            None => (Self::plain(body)?, Cow::Borrowed(body)),
         };
-        // Only what proved to be a message is remembered: a broken body must not stand in for the real one.
-        self.replays.check(proof.signature, body, now)?;
+        self.replays.check(proof.signature, &said, now)?;
         Ok(inbound)
     }
 
@@ -194,14 +196,20 @@ impl Gate {
         if now.as_s().abs_diff(sent) > WINDOW.as_secs() { Err(Refusal::Stale) } else { Ok(proof) }
     }
 
-    fn unseal(crypt: &Crypt, query: &Query, proof: &Proof<'_>, body: &[u8]) -> Result<Inbound, Refusal> {
+    fn unseal(
+        crypt: &Crypt,
+        query: &Query,
+        proof: &Proof<'_>,
+        body: &[u8],
+    ) -> Result<(Inbound, Cow<'static, [u8]>), Refusal> {
         let signature = query.msg_signature.as_deref().ok_or(Refusal::Incomplete)?;
         let sealed = message::encrypted_body(body).map_err(Refusal::Malformed)?.ok_or(Refusal::NotSealed)?;
         if !crypt.verify(signature, proof.timestamp, proof.nonce, &sealed) {
             return Err(Refusal::MsgSignature);
         }
         let xml = crypt.decrypt(&sealed).map_err(|_| Refusal::Seal)?;
-        message::parse(xml.as_bytes()).map_err(Refusal::Malformed)
+        let inbound = message::parse(xml.as_bytes()).map_err(Refusal::Malformed)?;
+        Ok((inbound, Cow::Owned(xml.into_bytes())))
     }
 
     fn plain(body: &[u8]) -> Result<Inbound, Refusal> {
@@ -248,7 +256,11 @@ mod tests {
 
     /// A request at `sent`, sealed by `crypt` and signed with its token, whatever that is.
     fn sealed(crypt: &Crypt, token: &str, sent: &str, xml: &str) -> (Query, String) {
-        let encrypt = crypt.encrypt(xml, [9; 16]);
+        sealed_with([9; 16], crypt, token, sent, xml)
+    }
+
+    fn sealed_with(random: [u8; 16], crypt: &Crypt, token: &str, sent: &str, xml: &str) -> (Query, String) {
+        let encrypt = crypt.encrypt(xml, random);
         let mut query = signed(token, sent);
         query.msg_signature = Some(crypt.sign(sent, "n1", &encrypt));
         (query, format!("<xml><ToUserName>gh_1</ToUserName><Encrypt><![CDATA[{encrypt}]]></Encrypt></xml>"))
@@ -389,6 +401,20 @@ mod tests {
         let late = NOW.after(Duration::from_secs(300));
         assert_eq!(gate.open(&query, message("伪造").as_bytes(), late), Err(Refusal::Replayed));
         assert!(gate.open(&query, message("你好").as_bytes(), late).is_ok());
+    }
+
+    #[test]
+    fn the_same_message_in_another_envelope_is_the_same_message() {
+        let gate = gate(Mode::Safe);
+        let crypt = crypt("token", KEY, "wx1");
+        let (first, body) = sealed(&crypt, "token", "1795480000", &message("你好"));
+        let (again, resealed) = sealed_with([8; 16], &crypt, "token", "1795480000", &message("你好"));
+        assert_ne!(body, resealed, "each envelope begins with other random bytes");
+        assert_eq!(first.signature, again.signature);
+        assert!(gate.open(&first, body.as_bytes(), NOW).is_ok());
+        assert!(gate.open(&again, resealed.as_bytes(), NOW).is_ok());
+        let (other, forged) = sealed(&crypt, "token", "1795480000", &message("再见"));
+        assert_eq!(gate.open(&other, forged.as_bytes(), NOW), Err(Refusal::Replayed));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::harness::{House, PASSWORD, SEND, number_in};
 use crate::visitor::http;
 use std::time::Duration;
+use xinqi::staff::{Role, Staff};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_gives_the_right_password_comes_in() {
@@ -41,6 +42,37 @@ async fn whoever_leaves_or_stays_idle_is_out() {
     wang.page("/console").await;
     house.after(Duration::from_secs(121 * 60)).await;
     assert_eq!(wang.get("/console").await.status, 303, "two hours without use");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_or_a_farewell_ends_what_was_begun_before() {
+    let house = House::open().await;
+    let wang = house.colleague("王敏").await;
+    let li = house.colleague("李雷").await;
+    assert_eq!(wang.get("/console").await.status, 200);
+    house.hire("王敏").await;
+    assert_eq!(wang.get("/console").await.status, 200, "the same password with the same salt");
+    let fresh = Staff::new("王敏", Role::Agent, None, "another long password", [9; 16]).unwrap();
+    house.store().put_staff(&fresh, false).await.unwrap();
+    assert_eq!(wang.get("/console").await.status, 303, "the old password's session is over");
+    assert!(house.store().remove_staff("李雷").await.unwrap());
+    assert_eq!(li.get("/console").await.status, 303);
+    assert!(!house.store().remove_staff("李雷").await.unwrap(), "there is nobody of that name any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_https_even_this_machine_has_to_come_through_the_proxy() {
+    let house = House::open_with(&[
+        ("XINQI_PUBLIC_URL", "https://zixun.example.cn"),
+        ("XINQI_TRUSTED_PROXIES", "127.0.0.1/32"),
+    ])
+    .await;
+    assert_eq!(house.visitor().get("/console/login").await.status, 403, "a proxy that forwards no headers");
+    let head = "GET /console/login HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https";
+    assert_eq!(http(house.address, head, "").await.status, 200);
+    let ready = http(house.address, "GET /readyz HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9", "").await;
+    assert_eq!(ready.status, 200);
+    assert!(!ready.body.contains("。"), "notices are for who looks after the machine: {}", ready.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -226,6 +226,11 @@ impl House {
         visitor
     }
 
+    /// What is kept.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.running.as_ref().unwrap().store.clone()
+    }
+
     /// Takes somebody on.
     pub async fn hire(&self, name: &str) {
         let staff = Staff::new(name, Role::Admin, None, PASSWORD, [7; 16]).unwrap();

@@ -193,3 +193,17 @@ fn a_second_one_on_the_same_data_says_so_and_ends() {
     assert!(said.contains("已被另一个 xinqi 进程占用"), "{said}");
     assert_eq!(service.get("/healthz"), "ok");
 }
+
+#[test]
+fn data_of_the_sandbox_is_not_used_for_a_real_account() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Process::sandbox(dir.path()).stop().success());
+    let mut real = program(dir.path());
+    real.env("XINQI_WECHAT__APP_ID", "wx1")
+        .env("XINQI_WECHAT__APP_SECRET", "s")
+        .env("XINQI_WECHAT__TOKEN", "token");
+    real.env("XINQI_WECHAT__MODE", "plain");
+    let refused = real.output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("data_dir"), "{said}");
+}

@@ -28,7 +28,12 @@ async fn of_two_first_administrators_one_is_taken_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_prolonged_ended_and_forgotten() {
-    let session = |ends, dies| Session { staff: "王敏".into(), ends_at: later(ends), dies_at: later(dies) };
+    let session = |ends, dies| Session {
+        staff: "王敏".into(),
+        mark: [7; 16],
+        ends_at: later(ends),
+        dies_at: later(dies),
+    };
     for (_dir, store) in stores() {
         assert_eq!(store.session(&[1; 32]).await.unwrap(), None);
         store.put_session(&[1; 32], &session(10, 100)).await.unwrap();
@@ -36,6 +41,8 @@ async fn a_session_is_prolonged_ended_and_forgotten() {
         assert_eq!(store.session(&[1; 32]).await.unwrap(), Some(session(20, 100)));
         store.end_session(&[1; 32]).await.unwrap();
         assert_eq!(store.session(&[1; 32]).await.unwrap(), None);
+        store.prolong_session(&[1; 32], &session(30, 100)).await.unwrap();
+        assert_eq!(store.session(&[1; 32]).await.unwrap(), None, "what has been ended is not revived");
         for (token, ends, dies) in [(2, 50, 100), (3, 60, 55), (4, 90, 100)] {
             store.put_session(&[token; 32], &session(ends, dies)).await.unwrap();
         }
