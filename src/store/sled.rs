@@ -21,8 +21,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// sled's page cache; 32 MiB were enough at 500,000 tickets.
-const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// sled's page cache. With 26 MiB 147 MiB are resident at 100,000 tickets, with 32 up to 152; tickets open a fifth slower.
+const CACHE_BYTES: u64 = 26 * 1024 * 1024;
 const FLUSH_EVERY_MS: u64 = 100;
 /// A page of tickets looks at no more than this many.
 const MAX_SCAN: usize = 5_000;
