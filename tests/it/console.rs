@@ -1,7 +1,7 @@
 //! The console as staff meet it: coming in, the queue, a ticket's form, and what keeps colleagues from talking past each
 //! other.
 
-use crate::harness::{House, PASSWORD, SEND, number_in};
+use crate::harness::{BETWEEN_LOOKS, House, N_LOOKS, PASSWORD, SEND, number_in};
 use crate::visitor::http;
 use std::time::Duration;
 use xinqi::staff::{Role, Staff};
@@ -233,4 +233,28 @@ async fn an_answered_ticket_closes_by_itself_after_seven_days() {
     house.after(Duration::from_secs(1)).await;
     // What only moved a lapse on is on disk a moment later; the next tick sees it.
     house.colleague("王敏").await.sees(&ticket, "自动办结").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_whole_model_words_decide_and_the_operator_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let damaged = dir.path().join("damaged.q4");
+    std::fs::write(&damaged, b"ZHE5 and nothing more").unwrap();
+    std::fs::write(damaged.with_extension("sha256"), "00").unwrap();
+    for (file, why) in [(damaged, "已损坏"), (dir.path().join("missing.q4"), "读不了")] {
+        let house = House::open_with(&[("XINQI_MODEL_FILE", file.to_str().unwrap())]).await;
+        let mut said = String::new();
+        for _ in 0..N_LOOKS {
+            said = house.visitor().get("/readyz").await.body;
+            if said.contains("语义模型") {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        assert!(said.starts_with("ready") && said.contains(why), "{said}");
+        let answer = house.said("张老板", "员工干了半年没签合同，要双倍工资").await.unwrap();
+        assert!(answer.contains("没签书面劳动合同"), "{answer}");
+        let page = house.colleague("王敏").await.page("/console").await;
+        assert!(page.text().contains(why), "the console says it, too");
+    }
 }
