@@ -9,7 +9,6 @@ use crate::desk::Desk;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
 use crate::notices::Notices;
-use crate::staff::Role;
 use crate::store::{SledStore, Store};
 use crate::thinker::{self, Thinker};
 use crate::web::{self, Console, ConsoleSettings, Door, SetupLink, Vitals};
@@ -109,7 +108,7 @@ impl App {
 
     /// The address of the link that makes the first administrator, until there is one.
     pub async fn setup_url(&self, base: &str) -> anyhow::Result<Option<String>> {
-        let nobody = self.store.all_staff().await?.iter().all(|staff| staff.role != Role::Admin);
+        let nobody = self.store.all_staff().await?.iter().all(|staff| !staff.is_admin());
         Ok(nobody.then(|| self.setup.url(base)))
     }
 
@@ -179,7 +178,7 @@ impl App {
                 idle: Duration::from_secs(u64::from(config.console.idle_min) * 60),
                 session: Duration::from_secs(u64::from(config.console.session_h) * 3600),
                 max_login_failures: config.console.max_login_failures,
-                only_https: config.public_url(self.config.listen).starts_with("https://"),
+                only_https: config.public_url(config.listen).starts_with("https://"),
             },
             self.setup.clone(),
         );

@@ -186,8 +186,8 @@ impl Config {
                 .with_context(|| format!("读不了配置文件 {}", file.display()))?;
             // Said by us: the parser's own message would show the line, which may hold a secret.
             if let Err(error) = toml::from_str::<toml::Table>(&text) {
-                let line =
-                    error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
                 bail!("配置文件 {} 第 {line} 行不是合格的 TOML（文字要用引号括起来）", file.display());
             }
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));

@@ -69,6 +69,11 @@ pub const MIN_PASSWORD: usize = 10;
 const MAX_PASSWORD_BYTES: usize = 256;
 
 impl Staff {
+    /// Looks after staff and knowledge.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
     /// Changes with the password: a session begun before does not outlive it.
     pub fn mark(&self) -> [u8; 16] {
         let hash = Sha256::digest(self.password.as_bytes());

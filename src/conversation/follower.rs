@@ -28,6 +28,7 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
         if let Some(id) = turn.memory.held() {
             append(turn, id, &text, false);
         }
+        release_parked(turn);
         return turn.answer(talk.reply.as_str());
     }
     if too_fast(turn) {
@@ -155,16 +156,21 @@ fn flow(memory: &Memory, now: Timestamp) -> (Timestamp, u16) {
     }
 }
 
-/// What waited for the follower's next word goes out: by itself where the account may send, else one message first in
-/// this reply and the next on 继续. Only what is in a reply counts as delivered.
-fn hand_over_parked(turn: &mut Turn<'_>) {
+/// What waited for the follower's next word goes out by itself, where the account may send.
+fn release_parked(turn: &mut Turn<'_>) {
     let (in_reply, by_itself): (VecDeque<_>, VecDeque<_>) =
         std::mem::take(&mut turn.memory.parked).into_iter().partition(|parked| parked.in_reply.is_some());
+    turn.memory.parked = in_reply;
     for parked in by_itself {
         turn.settles.push((parked.delivery, Settlement::Due(turn.now)));
         staff::arrives(turn, parked.ticket);
     }
-    turn.memory.parked = in_reply;
+}
+
+/// The same; and where the account may not send, one message goes first in this reply, the next on 继续. Only what is in a
+/// reply counts as delivered.
+fn hand_over_parked(turn: &mut Turn<'_>) {
+    release_parked(turn);
     let Some(first) = turn.memory.parked.pop_front() else { return };
     turn.settles.push((first.delivery, Settlement::InReply(turn.now)));
     staff::arrives(turn, first.ticket);
@@ -177,7 +183,7 @@ fn hand_over_parked(turn: &mut Turn<'_>) {
 
 /// Something waits for 继续.
 fn has_more(turn: &Turn<'_>) -> bool {
-    !turn.memory.more.is_empty() || turn.memory.parked.iter().any(|parked| parked.in_reply.is_some())
+    !turn.memory.more.is_empty() || turn.memory.n_for_replies() > 0
 }
 
 /// The text, saying that more follows on 继续 where there is room to say so.
@@ -204,7 +210,7 @@ fn obey(turn: &mut Turn<'_>, command: Command, text: &str) {
             turn.answer(phrases::left(had_ticket));
         }
         // An answer of the office that waits comes first; it is handed over at the end of the turn.
-        Command::More if turn.memory.parked.iter().any(|parked| parked.in_reply.is_some()) => {}
+        Command::More if turn.memory.n_for_replies() > 0 => {}
         Command::More => match turn.memory.more.pop_front() {
             Some(more) => {
                 let text = with_more(more, has_more(turn));
@@ -294,8 +300,6 @@ fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
         (None, None) if rating == Rating::Bad => return useless(turn, text),
         (None, None) => return turn.answer(phrases::NOTHING_TO_RATE),
     };
-    let before = turn.memory.state.clone();
-    turn.memory.state = State::Answering;
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, format!("评价：{}", rating.name()));
     let Some(change) = turn.change(id) else { return turn.answer(phrases::NOTHING_TO_RATE) };
@@ -309,28 +313,23 @@ fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
     let reply = phrases::rated(rating, &change.ticket);
     if rating == Rating::Bad {
         turn.memory.state = State::WithStaff(id);
-    } else if let State::WithStaff(other) = before
-        && other != id
-    {
-        // The follower is in the middle of another ticket, and stays there.
-        turn.memory.state = before;
+    } else if turn.memory.held() == Some(id) {
+        // Who is in the middle of another ticket stays there.
+        turn.memory.state = State::Answering;
     }
     turn.answer(reply);
 }
 
-/// The ticket a rating is about: the one whose answer asked for it, else the one answered last.
+/// The ticket a rating is about: the one whose answer asked for it; for who is in the middle of another one, the ticket
+/// answered last.
 fn rated(turn: &Turn<'_>) -> Option<TicketId> {
     if let State::Rating { ticket, .. } = turn.memory.state {
         return Some(ticket);
     }
+    turn.memory.held()?;
     let lately = |ticket: &&Ticket| {
         let answered = ticket.answered_at.is_some_and(|at| turn.now.since(at) <= RATING);
         answered && ticket.rating.is_none() && !ticket.stage.is_open() && !turn.memory.is_unseen(ticket.id)
     };
     turn.memory.tickets.iter().filter(lately).max_by_key(|ticket| ticket.answered_at).map(|ticket| ticket.id)
-}
-
-/// How long a rating may be given after an answer.
-pub(super) fn rating_until(turn: &Turn<'_>) -> crate::clock::Timestamp {
-    turn.now.after(RATING)
 }

@@ -232,6 +232,11 @@ impl Memory {
         self.parked.iter().any(|parked| parked.ticket == id)
     }
 
+    /// How many messages wait to go into replies.
+    pub(super) fn n_for_replies(&self) -> usize {
+        self.parked.iter().filter(|parked| parked.in_reply.is_some()).count()
+    }
+
     /// A reply waits for 继续.
     pub(super) fn keep_for_later(&mut self, reply: Text) {
         self.more.push_back(reply);

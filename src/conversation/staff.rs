@@ -1,6 +1,6 @@
 //! What staff do to a ticket, and what becomes of the messages that carry it. Who may do it is decided at the console's door.
 
-use super::follower::rating_until;
+use super::lapse::RATING;
 use super::phrases;
 use super::{Act, Later, Parked, Refusal, Say, Settlement, StaffAct, State, Text, Turn};
 use crate::knowledge::MAX_REPLY;
@@ -59,7 +59,7 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
         return false;
     }
     let by_itself = turn.office.settings.customer_service;
-    if !by_itself && !has_room_in_replies(turn) {
+    if !by_itself && turn.memory.n_for_replies() >= MAX_IN_REPLY {
         turn.refusal = Some(Refusal::TooManyWait);
         return false;
     }
@@ -116,7 +116,7 @@ fn close(turn: &mut Turn<'_>, act: &StaffAct, text: &str, number: &str) {
 /// A message about this ticket reaches the follower, or is on its way: from now on its answer may be rated, and asked
 /// about. Where the follower is in the middle of another ticket, their next words still belong there.
 pub(super) fn arrives(turn: &mut Turn<'_>, id: TicketId) {
-    let (now, until) = (turn.now, rating_until(turn));
+    let (now, until) = (turn.now, turn.now.after(RATING));
     let Some(stage) = turn.memory.ticket(id).map(|ticket| ticket.stage) else { return };
     let stage = turn.changes.iter().find(|change| change.ticket.id == id).map_or(stage, |c| c.ticket.stage);
     if !matches!(stage, Stage::Answered | Stage::Closed) {
@@ -150,7 +150,8 @@ pub(super) fn undeliverable(turn: &mut Turn<'_>, parked: Parked, why: &str, late
             return turn.settles.push((delivery, Settlement::Failed(why)));
         }
         // Without room it is tried by itself on contact, and comes back here when replies have room again.
-        let in_reply = parked.in_reply.filter(|_| later == Later::InReply && has_room_in_replies(turn));
+        let has_room = turn.memory.n_for_replies() < MAX_IN_REPLY;
+        let in_reply = parked.in_reply.filter(|_| later == Later::InReply && has_room);
         turn.memory.parked.push_back(Parked { in_reply, ..parked });
     }
     if turn.memory.ticket(ticket).is_some_and(|ticket| !ticket.stage.is_open()) {
@@ -168,8 +169,4 @@ fn let_go(turn: &mut Turn<'_>, id: TicketId) {
         State::Choosing { back, .. } if *back == Some(id) => *back = None,
         _ => {}
     }
-}
-
-fn has_room_in_replies(turn: &Turn<'_>) -> bool {
-    turn.memory.parked.iter().filter(|parked| parked.in_reply.is_some()).count() < MAX_IN_REPLY
 }

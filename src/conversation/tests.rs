@@ -415,9 +415,10 @@ fn a_question_of_the_office_takes_the_next_words_and_a_rating_goes_to_the_answer
     let answer = Act::Answer("要护照。".into());
     let act = StaffAct { ticket: first.id, by: "王敏".into(), seen: n_lines, act: answer };
     chat.happens(Event::Staff(act));
+    chat.reply(Event::Clicked("labour".into()));
     chat.said("满意");
     assert_eq!(chat.memory.ticket(first.id).unwrap().rating, Some(Rating::Good));
-    assert_eq!(chat.memory.state, State::WithStaff(second.id), "they stay with what they were writing about");
+    assert_eq!(chat.memory.held(), Some(second.id), "they stay with what they were writing about");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which region a text names. Knows Chinese place names and how regions contain each other; nothing of policy.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Match, MatchKind};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -103,7 +104,16 @@ const NOT_A_PLACE: [&str; 17] = [
     "过来的",
 ];
 
-static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
+/// The names, found all at once, and what each stands for.
+struct Names {
+    automaton: AhoCorasick,
+    /// The widest region whose rules hold there.
+    within: Vec<Region>,
+    /// One number for both names of a place: 杭州市 has that of 杭州.
+    place: Vec<u16>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
     // A name that stands in two lists (普陀区) counts as the nearer place.
     let lists = [
         (XINZHUANG, Region::Xinzhuang),
@@ -118,22 +128,34 @@ static NAMES: LazyLock<(AhoCorasick, Vec<Region>)> = LazyLock::new(|| {
         .iter()
         .flat_map(|(list, region)| list.split_whitespace().map(move |name| (name, *region)))
         .collect();
+    let mut numbers: FxHashMap<&str, u16> = FxHashMap::default();
+    for (number, (name, _)) in names.iter().enumerate() {
+        numbers.entry(name).or_insert(number as u16);
+    }
+    let place = |(name, _): &(&str, Region)| {
+        let short = name.strip_suffix(['市', '县', '区']).and_then(|short| numbers.get(short));
+        short.or_else(|| numbers.get(name)).copied().unwrap_or_default()
+    };
+    let place = names.iter().map(place).collect();
     let automaton = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
         .build(names.iter().map(|(name, _)| name))
         .expect("a few thousand short constant names always build");
-    (automaton, names.into_iter().map(|(_, region)| region).collect())
+    Names { automaton, within: names.into_iter().map(|(_, region)| region).collect(), place }
 });
 
-/// Every place a text names, here or elsewhere, by its position in the lists. Sorted, each once.
+impl Names {
+    /// Every name in a text that stands for a place there.
+    fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Match> + 't {
+        let is_place = |end: usize| !NOT_A_PLACE.iter().any(|suffix| text[end..].starts_with(suffix));
+        self.automaton.find_iter(text).filter(move |found| is_place(found.end()))
+    }
+}
+
+/// Every place a text names, here or elsewhere, by a number of its own. Sorted, each once.
 pub fn places(text: &str) -> Vec<u16> {
-    let (automaton, _) = &*NAMES;
-    let is_place = |end: usize| !NOT_A_PLACE.iter().any(|suffix| text[end..].starts_with(suffix));
-    let mut found: Vec<u16> = automaton
-        .find_iter(text)
-        .filter(|found| is_place(found.end()))
-        .map(|found| found.pattern().as_u32() as u16)
-        .collect();
+    let names = &*NAMES;
+    let mut found: Vec<u16> = names.find(text).map(|found| names.place[found.pattern().as_usize()]).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -142,15 +164,11 @@ pub fn places(text: &str) -> Vec<u16> {
 /// The places a text names that lie outside the township's own reach; a question about 上海 or 闵行 in general
 /// counts as one from here. `None` when no foreign place is named.
 pub fn foreign_place(text: &str) -> Option<Place> {
-    let (automaton, regions) = &*NAMES;
+    let names = &*NAMES;
     let mut widest: Option<Place> = None;
-    for found in automaton.find_iter(text) {
-        let within = regions[found.pattern().as_usize()];
-        let after = &text[found.end()..];
-        if within == Region::Xinzhuang || NOT_A_PLACE.iter().any(|suffix| after.starts_with(suffix)) {
-            continue;
-        }
-        if widest.as_ref().is_none_or(|place| within < place.within) {
+    for found in names.find(text) {
+        let within = names.within[found.pattern().as_usize()];
+        if within < Region::Xinzhuang && widest.as_ref().is_none_or(|place| within < place.within) {
             widest = Some(Place { name: text[found.start()..found.end()].to_owned(), within });
         }
     }
@@ -162,9 +180,9 @@ fn nameless_place(text: &str) -> Option<Place> {
     /// Before 镇 these make a word, or say which of ours is meant.
     const NO_NAME: &str = "城乡本我全各该小古重冰坐们的这那个一两集在是到村街";
     const NAME_CHARS: usize = 2;
-    let (automaton, _) = &*NAMES;
+    let known: Vec<_> = NAMES.automaton.find_iter(text).map(|found| found.start()..=found.end()).collect();
     for (at, suffix) in text.char_indices().filter(|(_, c)| matches!(c, '县' | '镇')) {
-        let is_known = automaton.find_iter(text).any(|found| (found.start()..=found.end()).contains(&at));
+        let is_known = known.iter().any(|found| found.contains(&at));
         let before: Vec<(usize, char)> = text[..at].char_indices().rev().take(NAME_CHARS).collect();
         let is_name = before.len() == NAME_CHARS
             && before.iter().all(|(_, c)| super::text::is_han(*c) && !NO_NAME.contains(*c));
@@ -230,6 +248,7 @@ mod tests {
             assert!(!place.is_under(Region::Shanghai), "{text}");
             assert_eq!(place.name, name);
         }
+        assert_eq!(places("杭州市的厂"), places("厂在杭州"), "two names, one place");
         assert!(foreign_place("普陀区的店").unwrap().is_under(Region::Shanghai));
         assert!(foreign_place("七宝镇的店").unwrap().is_under(Region::Minhang));
     }

@@ -160,9 +160,10 @@ impl Quantised {
             let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             let inverse = 1.0 / scale;
             for (byte, value) in bytes.iter_mut().zip(row) {
-                let shifted = (value * inverse + 128.5).clamp(0.0, 255.0);
-                // SAFETY: a number between 0 and 255, also where the value is none (`clamp` keeps what is not a number, so it is
-                // asked for). The checked cast would take the numbers one by one.
+                // `max` and `min` give the bound where the value is no number; `clamp` would not.
+                #[expect(clippy::manual_clamp, reason = "see above")]
+                let shifted = (value * inverse + 128.5).max(0.0).min(255.0);
+                // SAFETY: by these bounds it is a number between 0 and 255. The checked cast would take the numbers one by one.
                 *byte = unsafe { shifted.to_int_unchecked::<i32>() } as u8;
             }
             self.scales.push(scale);

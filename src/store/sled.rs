@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Text};
-use crate::staff::{Role, Staff};
+use crate::staff::Staff;
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -192,6 +192,11 @@ impl SledStore {
     }
 }
 
+fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
+    let items = disk.db.scan_prefix(b"s").values().take(MAX_SCAN);
+    items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
+}
+
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.shared.queue.push(Work::Stop);
@@ -319,19 +324,13 @@ impl Store for SledStore {
     }
 
     async fn all_staff(&self) -> Result<Vec<Staff>> {
-        let items = self.disk.db.scan_prefix(b"s").values().take(MAX_SCAN);
-        items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
+        all_staff(&self.disk)
     }
 
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool> {
         let staff = staff.clone();
         self.task(move |disk| {
-            let all = disk.db.scan_prefix(b"s").values();
-            let is_admin = |value: sled::Result<sled::IVec>| {
-                let staff: Staff = keys::decode(&value.map_err(io)?, "staff")?;
-                Ok(staff.role == Role::Admin)
-            };
-            if only_first && all.map(is_admin).collect::<Result<Vec<bool>>>()?.contains(&true) {
+            if only_first && all_staff(disk)?.iter().any(Staff::is_admin) {
                 return Ok(false);
             }
             disk.db.insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;

@@ -6,7 +6,7 @@ use super::error::WebError;
 use super::form::random;
 use super::visitor::Visitor;
 use crate::clock::Timestamp;
-use crate::staff::{Role, Staff};
+use crate::staff::Staff;
 use crate::store::{Session, TokenHash};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -32,7 +32,7 @@ pub(super) struct StaffUser {
 impl StaffUser {
     /// Whether they look after staff, too.
     pub fn is_admin(&self) -> bool {
-        self.staff.role == Role::Admin
+        self.staff.is_admin()
     }
 }
 

@@ -77,7 +77,7 @@ async fn opened(hall: &Hall, key: &str) -> Result<(), WebError> {
     if !hall.console.setup.opens(key) {
         return Err(DEAD);
     }
-    if hall.store().all_staff().await?.iter().any(|staff| staff.role == Role::Admin) {
+    if hall.store().all_staff().await?.iter().any(Staff::is_admin) {
         hall.console.setup.use_up();
         return Err(DEAD);
     }

@@ -65,7 +65,7 @@ async fn page(
 ) -> Result<StaffPage, WebError> {
     let member = |staff: Staff| Member {
         role: staff.role.name(),
-        admin: staff.role == Role::Admin,
+        admin: staff.is_admin(),
         department: staff.department.map_or("—", Department::name),
         me: staff.name == user.staff.name,
         name: staff.name,

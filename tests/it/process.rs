@@ -207,3 +207,15 @@ fn data_of_the_sandbox_is_not_used_for_a_real_account() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("data_dir"), "{said}");
 }
+
+#[test]
+fn the_simulator_is_for_who_sits_at_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Process::sandbox(dir.path());
+    assert!(service.get("/simulator").contains("模拟器"));
+    for path in ["/simulator", "/simulator/api/state"] {
+        // What a header carries behind the path is what a proxy would add.
+        let said = service.get(&format!("{path} HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\nX-Rest:"));
+        assert!(said.contains("只在运行本服务的这台机器上开放"), "{path}: {said}");
+    }
+}

@@ -7,26 +7,30 @@ fn undeliverable(chat: &mut Chat, say: &Say, later: Later) {
     chat.happens(Event::Undeliverable { delivery, ticket, text, why: "超过48小时".into(), later });
 }
 
-#[test]
-fn a_parked_answer_goes_when_the_follower_next_writes() {
+/// A chat whose answer could not be sent.
+fn with_a_parked_answer() -> (Chat, DeliveryId) {
     let mut chat = Chat::begin();
     chat.said("外星人来开公司要不要护照");
     chat.staff(Act::Answer("要。".into()));
     let say = chat.says[0].clone();
     undeliverable(&mut chat, &say, Later::OnContact);
     assert_eq!(chat.memory.parked.len(), 1);
-    chat.said("在吗");
-    assert_eq!(chat.settles.last().unwrap(), &(say.delivery, Settlement::Due(chat.now)));
-    assert!(chat.memory.parked.is_empty());
+    (chat, say.delivery)
+}
+
+#[test]
+fn a_parked_answer_goes_when_the_follower_next_writes() {
+    for word in ["在吗", "我不想活了"] {
+        let (mut chat, delivery) = with_a_parked_answer();
+        chat.said(word);
+        assert_eq!(chat.settles.last().unwrap(), &(delivery, Settlement::Due(chat.now)), "{word}");
+        assert!(chat.memory.parked.is_empty());
+    }
 }
 
 #[test]
 fn who_has_not_seen_the_answer_can_neither_reopen_nor_outlive_it() {
-    let mut chat = Chat::begin();
-    chat.said("外星人来开公司要不要护照");
-    chat.staff(Act::Answer("要。".into()));
-    let say = chat.says[0].clone();
-    undeliverable(&mut chat, &say, Later::OnContact);
+    let (mut chat, _) = with_a_parked_answer();
     assert_eq!(chat.memory.state, State::Answering);
     chat.after(8 * 24 * HOUR);
     chat.happens(Event::TimePassed);
