@@ -128,7 +128,7 @@ fn against_tantivy(set: Set) {
     }
     writer.commit().unwrap();
     let searcher = index.reader().unwrap().searcher();
-    let engine = Engine::build(&set.docs, Synonyms::default());
+    let engine = Engine::build(&set.docs, &[], Synonyms::default());
     let learned = Learned::shipped();
     let theirs = |text: &str| -> Vec<usize> {
         let mut words = Vec::new();
@@ -143,7 +143,7 @@ fn against_tantivy(set: Set) {
             .collect()
     };
     let ours = |text: &str| -> Vec<usize> {
-        let found = engine.search(learned, text, None, |_, _| false, None);
+        let found = engine.search(learned, text, None, |_, _| false).found;
         found.iter().take(10).map(|found| found.doc).collect()
     };
     let texts: Vec<&str> = set.questions.iter().map(|q| q.text.as_str()).collect();

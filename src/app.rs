@@ -146,9 +146,7 @@ impl App {
         let control = tokio::spawn(control::listen(&self.config.data_dir, self.store.clone())?);
         let mut stopping = stop.clone();
         let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served =
-            tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(asked).await });
+        let served = tokio::spawn(web::serve(listener, router, web::Limits::default(), asked));
         let mut stop = stop;
         let all_done = async move {
             let served = served.await;
@@ -157,7 +155,7 @@ impl App {
         };
         // Keep-alive connections of a proxy may never end by themselves: the grace bounds the wait.
         tokio::select! {
-            served = all_done => served??,
+            served = all_done => served?,
             () = async { drop(stop.wait_for(|stop| *stop).await); tokio::time::sleep(GRACE).await } => {
                 tracing::warn!("not everything ended within {} s", GRACE.as_secs());
             }

@@ -72,7 +72,7 @@ pub fn model(config: &Config) -> Option<Model> {
     if config.model_file.as_os_str().is_empty() {
         return None;
     }
-    Model::load(&config.model_file).map_err(|error| eprintln!("{error}，只按字词匹配")).ok()
+    Model::load_matching(&config.model_file).map_err(|error| eprintln!("{error}，只按字词匹配")).ok()
 }
 
 /// Computes the entries' vectors, or reads them from the service's cache file where it is there.
@@ -168,6 +168,10 @@ fn explain(desk: &Desk<'_>, text: &str) {
     if let Some(place) = &asked.place {
         println!("地点：{}（本办公室管辖之外）", place.name);
     }
+    if let Some(gap) = &asked.gap {
+        println!("最近的已知缺口：{}", shorten(gap, 30));
+    }
+    println!("归类：{}，{}", asked.filed.0.name(), asked.filed.1.name());
     for candidate in asked.candidates.iter().take(5) {
         let shares = candidate.shares(asked.meaning);
         let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {share:+.2}")).collect();

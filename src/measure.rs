@@ -16,6 +16,7 @@ use xinqi::meaning::Model;
 
 /// The weights' place in the sources.
 const WEIGHTS: &str = "model/matching.toml";
+const LENS: &str = "model/lens.bin";
 
 #[derive(Serialize)]
 struct Report {
@@ -226,7 +227,7 @@ fn print_suite(part: &str, s: &SuiteFigures, misses: bool) {
 /// Learns the weights and writes them where the next build takes them from.
 pub fn train(config: &Config, dir: &Path) -> anyhow::Result<ExitCode> {
     let cache = evaluate::cache_dir(&config.data_dir)?;
-    let model = model(config).context("没有语义模型不能训练：两套权重都要它")?;
+    let model = Model::load(&config.model_file).ok().context("没有语义模型不能训练：两套权重都要它")?;
     let own = own(config, Some(&model), &cache)?;
     let sets = Set::read_all(dir)?;
     let far = evaluate::far(&sets, Some(&model), &cache, Some(true));
@@ -239,10 +240,12 @@ pub fn train(config: &Config, dir: &Path) -> anyhow::Result<ExitCode> {
         })
         .collect();
     eprintln!("训练 …");
-    let learned = evaluate::learn(&benches, &own, &far);
+    let (lens, folds) = own.learn_lens(&model);
+    let learned = evaluate::learn(&benches, &folds, &far);
+    std::fs::write(LENS, lens).with_context(|| format!("写不了 {LENS}（要在源码目录里运行）"))?;
     let head = "# Made by `xinqi train --eval DIR`; built into the program. What each name means: src/matching/features.rs.\n\n";
     std::fs::write(WEIGHTS, [head, &learned.text()].concat())
         .with_context(|| format!("写不了 {WEIGHTS}（要在源码目录里运行）"))?;
-    println!("已写入 {WEIGHTS}；重新编译后生效");
+    println!("已写入 {WEIGHTS} 和 {LENS}；重新编译后生效");
     Ok(ExitCode::SUCCESS)
 }

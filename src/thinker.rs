@@ -38,7 +38,7 @@ impl Thinker {
 
     /// Reads the model. Takes a tenth of a second: call it off the async threads.
     pub fn load(&self, file: &Path) -> Result<(), ModelError> {
-        let model = Model::load(file)?;
+        let model = Model::load_matching(file)?;
         tracing::info!(isa = model.isa().name(), "sentence model read");
         // A second model would be the same one.
         let _ = self.model.set(Arc::new(model));

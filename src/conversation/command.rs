@@ -24,8 +24,15 @@ pub enum Command {
     Rate(Rating),
 }
 
+/// The longest command, 查询进度 with a number and all words around it, has fewer.
+const MAX_CHARS: usize = 24;
+
 /// The command a message is, if it is one and nothing else.
 pub fn command(text: &str) -> Option<Command> {
+    // Most messages are no command, and their length tells.
+    if text.chars().filter(|c| c.is_alphanumeric()).nth(MAX_CHARS).is_some() {
+        return None;
+    }
     let word = normalise(text);
     let rest = ["查询进度", "查进度", "进度查询", "进度"].iter().find_map(|verb| word.strip_prefix(verb));
     if let Some(rest) = rest {

@@ -3,7 +3,7 @@
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
 use super::{Exchange, Reply, State, Text, Turn};
-use crate::knowledge::{guess, shorten};
+use crate::knowledge::{Category, Department, shorten};
 use crate::ticket::{Author, Change, Considered, Stage, Ticket, TicketId};
 use std::time::Duration;
 
@@ -55,7 +55,8 @@ fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Tic
         None => (phrases::NO_QUESTION_YET.to_owned(), Vec::new()),
     };
     let asked = question.as_ref().map(|(text, _)| knowledge.ask(text, None, turn.now.date()));
-    let (category, department) = guess(asked.as_ref().map_or(&[], |asked| &asked.candidates));
+    let (category, department) =
+        asked.as_ref().map_or((Category::Service, Department::Desk), |asked| asked.filed);
     Ticket {
         id: turn.cause.ticket(),
         number: None,
@@ -137,7 +138,7 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
         change.ticket.contact = Some(contact.clone());
     } else if &*change.ticket.subject == phrases::NO_QUESTION_YET && text != phrases::WANTS_A_PERSON {
         let asked = office.ask(text, now);
-        (change.ticket.category, change.ticket.department) = guess(&asked.candidates);
+        (change.ticket.category, change.ticket.department) = asked.filed;
         change.ticket.subject = shorten(text, MAX_SUBJECT_CHARS).into();
     }
     let receipt = match &contact {

@@ -99,7 +99,7 @@ pub(super) fn tell_again(office: &Office<'_>, now: Timestamp, memory: &Memory, c
     let exchange = &memory.recent[at];
     let Reply::Answer(id, place, None) = &exchange.reply else { return None };
     let entry = office.knowledge.entry(id)?;
-    let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0.into();
+    let reply: Text = office.knowledge.answer(entry, now.date(), place.as_ref()).0;
     let told = Reply::Answer(id.clone(), place.clone(), Some(reply.clone()));
     let mut memory = memory.clone();
     Arc::make_mut(&mut memory.recent[at]).reply = told;

@@ -2,7 +2,7 @@
 
 use super::Own;
 use crate::knowledge::{
-    Asked, Candidate, Category, EntryId, Place, Purpose, Region, SuiteQuestion, Validity, Verdict, guess,
+    Asked, Candidate, Category, EntryId, Place, Purpose, Region, SuiteQuestion, Validity, Verdict,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -190,7 +190,7 @@ impl Tally {
             }
         }
         if let Some(category) = question.category {
-            let (guessed, _) = guess(&asked.candidates);
+            let (guessed, _) = asked.filed;
             self.category.add(guessed == category);
             if guessed != category {
                 let key = format!("{} → {}", Category::name(category), Category::name(guessed));

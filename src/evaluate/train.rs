@@ -2,13 +2,15 @@
 //! Adam, Kingma and Ba 2015), then a logistic judgement on the first (Newton's method). Both begin at zero: the same
 //! data give the same weights. Knows sums; not where the examples come from.
 
-use crate::matching::{Features, Judge, Lead, N_FEATURES, N_JUDGED, judged};
+use crate::matching::{Beside, Features, Judge, Lead, N_FEATURES, N_JUDGED, judged};
 
 /// A question, what was measured of its candidates, and which of them are right.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// Of each candidate.
     pub features: Vec<Features>,
+    /// The nearest of what is known to have no answer.
+    pub beside: Beside,
     /// Which answer; `None` where nobody knows, and nothing is learned of that one.
     pub right: Vec<Option<bool>>,
     /// How long the question is, in characters.
@@ -92,7 +94,7 @@ fn fit_judge(examples: &[Example], rank: &[f32; N_FEATURES]) -> [f32; N_JUDGED] 
             example.features.iter().enumerate().map(|(n, f)| (dot(rank, f), n)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let ranked = order.iter().map(|(rank, n)| (*rank, &example.features[*n]));
-        let Some(lead) = Lead::of(ranked, example.n_chars) else { continue };
+        let Some(lead) = Lead::of(ranked, example.n_chars, &example.beside) else { continue };
         let n = order[0].1;
         let Some(right) = example.right[n] else { continue };
         let among = order.iter().take(3).any(|(_, n)| example.right[*n] == Some(true));
@@ -172,6 +174,7 @@ mod tests {
         };
         Example {
             features: vec![features(wrong), features(right)],
+            beside: Beside::default(),
             right: vec![Some(false), Some(true)],
             n_chars: 10,
             weight: 1.0,

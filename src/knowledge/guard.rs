@@ -67,6 +67,17 @@ pub fn is_about_then(question: &str, on: Date) -> bool {
         || THEN.iter().any(|word| question.contains(word))
 }
 
+/// The question is about what holds today, in so many words.
+pub fn is_about_now(question: &str) -> bool {
+    const NOW: [&str; 8] = ["现在", "今年", "目前", "眼下", "如今", "最新", "近期", "现行"];
+    NOW.iter().any(|word| question.contains(word))
+}
+
+/// The question names a year that is over.
+pub fn names_past_year(question: &str, on: Date) -> bool {
+    years(question, on).into_iter().any(|year| year < on.year())
+}
+
 fn captures<'t>(regex: &Regex, text: &'t str) -> Vec<&'t str> {
     regex.captures_iter(text).filter_map(|found| found.get(1)).map(|found| found.as_str()).collect()
 }

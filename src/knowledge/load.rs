@@ -2,9 +2,10 @@
 
 use super::answer::{MAX_REPLY, OfficeFacts, Validity};
 use super::file::{self, Entry, FileError};
+use super::gaps::{self, Gap};
 use super::smalltalk::Talks;
 use super::suite::{self, Purpose, SuiteQuestion};
-use super::{Category, EntryId, Knowledge, MAX_CACHED, Place, Region, Thresholds, normalise};
+use super::{Category, EntryId, Knowledge, MAX_CACHED, MAX_TOLD, Place, Region, Thresholds, normalise};
 use crate::matching::{Doc, Engine, Synonyms};
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
@@ -29,11 +30,12 @@ impl Knowledge {
         let category =
             |id: &EntryId| entries.iter().find(|entry| entry.id == *id).map(|entry| entry.category);
         suite::check(&mut suite, category, &mut errors);
-        check_together(&entries, &mut errors);
+        let gaps = gaps::read(&dir.join("gaps")).map_err(|list| errors.extend(list)).unwrap_or_default();
+        check_together(&entries, &gaps, dir, &mut errors);
         let (Some(talks), Some(office), Some(synonyms)) = (talks, office, synonyms) else {
             return Err(errors);
         };
-        let knowledge = build(entries, suite, talks, office, synonyms, thresholds);
+        let knowledge = build(entries, gaps, suite, talks, office, synonyms, thresholds);
         knowledge.check_lengths(&mut errors);
         if errors.is_empty() { Ok(knowledge) } else { Err(errors) }
     }
@@ -74,9 +76,7 @@ impl Knowledge {
             let days = [Date::constant(1990, 1, 1), entry.reviewed, far];
             let longest = days
                 .iter()
-                .flat_map(|day| {
-                    [self.answer(entry, *day, None).0.len(), self.answer(entry, *day, Some(&place)).0.len()]
-                })
+                .flat_map(|day| [None, Some(&place)].map(|place| self.render(entry, *day, place).len()))
                 .max()
                 .unwrap_or(0);
             if longest > MAX_REPLY {
@@ -89,6 +89,7 @@ impl Knowledge {
 
 fn build(
     entries: Vec<Entry>,
+    mut gaps: Vec<Gap>,
     suite: Vec<SuiteQuestion>,
     talks: Talks,
     office: OfficeFacts,
@@ -96,7 +97,7 @@ fn build(
     thresholds: Thresholds,
 ) -> Knowledge {
     let (mut patterns, mut first_phrase, mut n_phrases) = (Vec::new(), Vec::new(), 0);
-    let phrases: Vec<Vec<String>> = entries.iter().map(|entry| phrases(entry, &suite)).collect();
+    let phrases: Vec<Vec<Arc<str>>> = entries.iter().map(|entry| phrases(entry, &suite)).collect();
     for (entry, phrases) in entries.iter().zip(&phrases) {
         first_phrase.push(n_phrases);
         n_phrases += phrases.len();
@@ -104,14 +105,18 @@ fn build(
         patterns.push(entry.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect());
     }
     let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
-    let engine = Engine::build(&entries.iter().zip(&phrases).map(doc).collect::<Vec<_>>(), synonyms);
+    gaps.extend(gaps::of_suite(&suite));
+    let beside: Vec<Vec<String>> = gaps.iter().map(|gap| gap.questions.clone()).collect();
+    let engine = Engine::build(&entries.iter().zip(&phrases).map(doc).collect::<Vec<_>>(), &beside, synonyms);
     let entries = entries.into_iter().map(Arc::new).collect();
-    let asked = Cache::new(MAX_CACHED);
+    let (asked, told) = (Cache::new(MAX_CACHED), Cache::new(MAX_TOLD));
     Knowledge {
         asked,
+        told,
         entries,
         by_id,
         phrases,
+        gaps,
         suite,
         first_phrase,
         engine,
@@ -123,19 +128,18 @@ fn build(
 }
 
 /// An entry's phrasings, and the wordings of the suite that may be learned from.
-fn phrases(entry: &Entry, suite: &[SuiteQuestion]) -> Vec<String> {
-    let mut phrases = entry.questions.clone();
+fn phrases(entry: &Entry, suite: &[SuiteQuestion]) -> Vec<Arc<str>> {
     let own = |q: &&SuiteQuestion| q.train && matches!(&q.purpose, Purpose::Right(ids) if ids[0] == entry.id);
-    phrases.extend(suite.iter().filter(own).map(|question| question.text.clone()));
-    phrases
+    let of_suite = suite.iter().filter(own).map(|question| &question.text);
+    entry.questions.iter().chain(of_suite).map(|text| text.as_str().into()).collect()
 }
 
 /// What of an entry is searched.
-fn doc((entry, phrases): (&Entry, &Vec<String>)) -> Doc {
+fn doc((entry, phrases): (&Entry, &Vec<Arc<str>>)) -> Doc {
     let lines = entry.sections.iter().flat_map(|(_, lines)| lines);
     Doc {
         title: entry.title.clone(),
-        phrases: phrases.clone(),
+        phrases: phrases.iter().map(ToString::to_string).collect(),
         keywords: entry.keywords.clone(),
         body: lines.map(String::as_str).collect::<Vec<_>>().join("\n"),
     }
@@ -185,7 +189,8 @@ fn read_bounded(path: &Path) -> Result<String, Vec<FileError>> {
 }
 
 /// Errors that only show when all entries are seen together.
-fn check_together(entries: &[Entry], errors: &mut Vec<FileError>) {
+fn check_together(entries: &[Entry], gaps: &[Gap], dir: &Path, errors: &mut Vec<FileError>) {
+    let mut gap_errors = Vec::new();
     let mut phrases: FxHashMap<String, &Entry> = FxHashMap::default();
     let mut ids: FxHashMap<&str, &Entry> = FxHashMap::default();
     let mut error = |entry: &Entry, needle: &str, what: String| {
@@ -203,11 +208,24 @@ fn check_together(entries: &[Entry], errors: &mut Vec<FileError>) {
             }
         }
     }
+    for gap in gaps {
+        for question in &gap.questions {
+            if let Some(entry) = phrases.get(&normalise(question)) {
+                let what = format!(
+                    "“{}”的问法“{question}”是 {} 的问法：有答案的问题不该在这里",
+                    gap.title, entry.id
+                );
+                let file = dir.join("gaps").join(gap.category.folder()).with_extension("toml");
+                gap_errors.push(FileError { file, line: 1, what });
+            }
+        }
+    }
     for entry in entries {
         if let Some(successor) = entry.superseded_by.as_ref().filter(|id| !ids.contains_key(id.as_str())) {
             error(entry, "superseded_by", format!("没有编号为“{successor}”的条目"));
         }
     }
+    errors.extend(gap_errors);
 }
 
 fn synonyms(path: &Path) -> Result<Synonyms, FileError> {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod file;
+mod gaps;
 mod guard;
 mod load;
 mod rank;
@@ -12,11 +13,12 @@ pub use crate::matching::place::{Place, Region};
 pub use crate::matching::text::{normalise, shorten};
 pub use answer::{Liaison, MAX_REPLY, OfficeFacts, Validity, zh_date};
 pub use file::{Entry, FileError};
-pub use rank::{Candidate, Reason, Thresholds, Verdict, guess};
+pub use gaps::Gap;
+pub use rank::{Candidate, Reason, Thresholds, Verdict};
 pub use smalltalk::{Talk, TalkKind};
 pub use suite::{Purpose, SuiteQuestion, is_train};
 
-use crate::matching::{Engine, Found, Learned};
+use crate::matching::{Engine, Learned, Search, Sense, Without};
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
 use regex::Regex;
@@ -94,6 +96,15 @@ impl Category {
             Self::Service => "办事服务",
         }
     }
+
+    /// Who answers for it where nothing else is said.
+    pub fn department(self) -> Department {
+        match self {
+            Self::Policy | Self::Resumption => Department::Economy,
+            Self::Labour => Department::Union,
+            Self::Legal | Self::Service => Department::Desk,
+        }
+    }
 }
 
 /// Who in the office answers for something.
@@ -139,9 +150,11 @@ pub struct Knowledge {
     entries: Vec<Arc<Entry>>,
     by_id: FxHashMap<EntryId, usize>,
     /// Of each entry its phrasings: its own, then those of the suite that may be learned from.
-    phrases: Vec<Vec<String>>,
+    phrases: Vec<Vec<Arc<str>>>,
     /// Position of each entry's first phrasing among all phrasings.
     first_phrase: Vec<usize>,
+    /// What is known to have no answer.
+    gaps: Vec<Gap>,
     suite: Vec<SuiteQuestion>,
     engine: Engine,
     /// Of each entry.
@@ -151,11 +164,15 @@ pub struct Knowledge {
     thresholds: Thresholds,
     /// What came of the questions asked last: many owners ask the same in the same words.
     asked: Cache<Box<str>, (Date, Arc<Asked>)>,
+    /// The answers given last, of entries by position, for a question that names no other place.
+    told: Cache<(usize, Date), Arc<str>>,
 }
 
-/// So many questions' outcomes are kept, of no more than so many bytes each: some 6 MB.
-const MAX_CACHED: usize = 4_096;
+/// So many questions' outcomes are kept, of no more than so many bytes each: some 4 MB.
+const MAX_CACHED: usize = 2_048;
 const MAX_CACHED_BYTES: usize = 300;
+/// So many answers are kept as they read, of 2 kB each at most.
+const MAX_TOLD: usize = 512;
 
 /// What came of a question.
 #[derive(Debug)]
@@ -164,6 +181,10 @@ pub struct Asked {
     pub verdict: Verdict,
     /// The entries that come nearest, best first, whatever the verdict.
     pub candidates: Vec<Candidate>,
+    /// Under which category and with whom a ticket about it belongs.
+    pub filed: (Category, Department),
+    /// What is known to have no answer and comes nearest: its title.
+    pub gap: Option<Arc<str>>,
     /// A place outside the office's reach that the question names.
     pub place: Option<Place>,
     /// The question's meaning was weighed, not only its words.
@@ -191,6 +212,13 @@ impl Knowledge {
 
     /// What to say at once to somebody in danger, whatever else the message says.
     pub fn urgent(&self, message: &str) -> Option<&Arc<Talk>> {
+        // A message in the cache has been looked at: whether it is urgent does not change with the day.
+        if message.len() <= MAX_CACHED_BYTES
+            && let Some((_, asked)) = self.asked.get(message)
+            && !matches!(asked.verdict, Verdict::Urgent(_))
+        {
+            return None;
+        }
         let normalised = normalise(&guard::without_links(message));
         self.talks.find(message, &normalised).filter(|talk| talk.kind == TalkKind::Urgent)
     }
@@ -217,18 +245,25 @@ impl Knowledge {
         !asked.meaning && !asked.decisive
     }
 
-    /// All entries that may answer, measured and weighed, best first. For measuring and training.
-    pub fn measure(
+    /// All entries that may answer, measured and weighed, best first.
+    fn search(&self, learned: &Learned, question: &str, vector: Option<&[f32]>) -> Search {
+        self.engine.search(learned, question, vector, |doc, text| self.pattern_matches(doc, text))
+    }
+
+    /// The same in these vectors, for measuring and training; `without` leaves one phrasing out of account.
+    pub fn search_in(
         &self,
         learned: &Learned,
         question: &str,
-        vector: Option<&[f32]>,
-        without: Option<usize>,
-    ) -> Vec<Found> {
-        let pattern = |doc: usize, normalised: &str| {
-            self.patterns[doc].iter().any(|pattern| pattern.is_match(normalised))
-        };
-        self.engine.search(learned, question, vector, pattern, without)
+        meant: Option<(&[f32], &Sense)>,
+        without: Option<Without>,
+    ) -> Search {
+        let pattern = |doc: usize, text: &str| self.pattern_matches(doc, text);
+        self.engine.search_in(learned, question, meant, pattern, without)
+    }
+
+    fn pattern_matches(&self, doc: usize, normalised: &str) -> bool {
+        self.patterns[doc].iter().any(|pattern| pattern.is_match(normalised))
     }
 
     /// The entries' texts and vectors.
@@ -247,11 +282,29 @@ impl Knowledge {
     }
 
     /// The answer of an entry as it goes to the follower, and the entry that replaced it, if it is over.
-    pub fn answer(&self, entry: &Entry, on: Date, place: Option<&Place>) -> (String, Option<&Arc<Entry>>) {
-        let over = !matches!(entry.validity(on), Validity::Current | Validity::NotYet(_));
-        let successor = entry.superseded_by.as_ref().filter(|_| over).and_then(|id| self.entry(id));
+    pub fn answer(&self, entry: &Entry, on: Date, place: Option<&Place>) -> (Arc<str>, Option<&Arc<Entry>>) {
         let place = place.filter(|place| !place.is_under(Region::Shanghai));
-        (entry.render(on, &self.office, successor.map(|entry| entry.title.as_str()), place), successor)
+        let successor = self.successor(entry, on);
+        let render = || Arc::from(self.render(entry, on, place));
+        let Some(at) = self.by_id.get(&entry.id).filter(|_| place.is_none()) else {
+            return (render(), successor);
+        };
+        let text = self.told.get(&(*at, on)).unwrap_or_else(|| {
+            let text: Arc<str> = render();
+            self.told.insert((*at, on), text.clone());
+            text
+        });
+        (text, successor)
+    }
+
+    fn render(&self, entry: &Entry, on: Date, place: Option<&Place>) -> String {
+        entry.render(on, &self.office, self.successor(entry, on).map(|entry| entry.title.as_str()), place)
+    }
+
+    /// What replaced an entry that is over.
+    fn successor(&self, entry: &Entry, on: Date) -> Option<&Arc<Entry>> {
+        let over = !matches!(entry.validity(on), Validity::Current | Validity::NotYet(_));
+        entry.superseded_by.as_ref().filter(|_| over).and_then(|id| self.entry(id))
     }
 
     /// What the office says of itself.
@@ -263,8 +316,21 @@ impl Knowledge {
     pub fn phrasings(&self) -> impl Iterator<Item = (usize, usize, &str)> {
         self.phrases.iter().enumerate().flat_map(move |(n, phrases)| {
             let first = self.first_phrase[n];
-            phrases.iter().enumerate().map(move |(q, phrase)| (n, first + q, phrase.as_str()))
+            phrases.iter().enumerate().map(move |(q, phrase)| (n, first + q, &**phrase))
         })
+    }
+
+    /// What is known to have no answer; the suite's wordings that may be learned from are among it.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Each phrasing of a gap with its gap's position, in the order of their own numbers among all.
+    pub fn gap_phrasings(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.gaps
+            .iter()
+            .enumerate()
+            .flat_map(|(n, gap)| gap.questions.iter().map(move |text| (n, text.as_str())))
     }
 
     /// The suite.

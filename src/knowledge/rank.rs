@@ -6,7 +6,7 @@ use super::guard;
 use super::smalltalk::{Talk, TalkKind};
 use super::{Asked, Category, Department, Knowledge, Validity};
 use crate::matching::text::{is_han, normalise};
-use crate::matching::{Features, Found, Kind, Learned, PATTERN, SIGNALS};
+use crate::matching::{Features, Found, Kind, Learned, Owner, PATTERN, SIGNALS, Search};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     /// Chosen on the suite, its test half in view (ARCHITECTURE.md, Matching).
     fn default() -> Self {
-        Self { answer: 0.40, offer: 0.05 }
+        Self { answer: 0.15, offer: 0.03 }
     }
 }
 
@@ -85,16 +85,16 @@ const MAX_OFFER: usize = 3;
 const MAX_CANDIDATES: usize = 10;
 /// In the wake of the first, others are offered down to this share of the offer's threshold: the likelier among few.
 const WAKE: f32 = 0.35;
+/// By this share of the likelihood of what is over and stands first, something else comes near: which is meant is not clear.
+const RIVAL: f32 = 0.1;
 /// So sure of words alone that meaning is not asked.
 const DECISIVE: f32 = 0.95;
 /// A message of more characters is a story: its subject is offered, not answered.
 const STORY_CHARS: usize = 160;
 
 /// The nearest entries, best first.
-fn candidates(k: &Knowledge, question: &str, vector: Option<&[f32]>) -> Vec<Candidate> {
-    let mut found = k.measure(Learned::shipped(), question, vector, None);
-    found.truncate(MAX_CANDIDATES);
-    found.into_iter().map(|found| candidate(k, found)).collect()
+fn candidates(k: &Knowledge, found: Vec<Found>) -> Vec<Candidate> {
+    found.into_iter().take(MAX_CANDIDATES).map(|found| candidate(k, found)).collect()
 }
 
 fn candidate(k: &Knowledge, found: Found) -> Candidate {
@@ -103,7 +103,7 @@ fn candidate(k: &Knowledge, found: Found) -> Candidate {
         score: found.score,
         features: found.features,
         rank: found.rank,
-        phrase: found.phrase.map(|n| k.phrases[found.doc][n - k.first_phrase[found.doc]].as_str().into()),
+        phrase: found.phrase.map(|n| k.phrases[found.doc][n - k.first_phrase[found.doc]].clone()),
     }
 }
 
@@ -115,9 +115,15 @@ pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date
     let meaning = vector.is_some() && k.engine.has_vectors();
     if let Some(talk) = talk.filter(|talk| talk.kind == TalkKind::Urgent) {
         let verdict = Verdict::Urgent(talk.clone());
-        return Asked { verdict, candidates: Vec::new(), place, meaning, decisive: true };
+        let (candidates, filed) = (Vec::new(), FILED_NOWHERE);
+        return Asked { verdict, candidates, filed, gap: None, place, meaning, decisive: true };
     }
-    let found = if normalised.is_empty() { Vec::new() } else { candidates(k, &question, vector) };
+    let search = match normalised.as_str() {
+        "" => Search::default(),
+        _ => k.search(Learned::shipped(), &question, vector),
+    };
+    let (filed, gap) = (filed(k, &search), search.beside.gap.map(|gap| k.gaps[gap].title.as_str().into()));
+    let found = candidates(k, search.found);
     let first = found.first();
     let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
     let fixed = talk.is_some() && !sure;
@@ -128,7 +134,7 @@ pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date
         _ => several(k, &question, &found, on)
             .unwrap_or_else(|| decide(k, &question, &normalised, &found, on, place.as_ref())),
     };
-    Asked { verdict, candidates: found, place, meaning, decisive }
+    Asked { verdict, candidates: found, filed, gap, place, meaning, decisive }
 }
 
 /// Nothing to match on: less than two Han characters and no word worth the name.
@@ -153,15 +159,33 @@ fn decide(
     let local_here = place.is_none_or(|place| place.is_under(first.entry.region));
     let is_story = normalised.chars().count() > STORY_CHARS;
     let holds_back = !local_here || is_story || guard::contradicts(question, &first.entry, on);
-    let near = found.iter().filter(|c| c.score >= t.offer * WAKE && !is_past_of(c, first, on));
+    let is_past = |c: &Candidate| is_past_of(c, first, on) && !guard::names_past_year(question, on);
+    let near = found.iter().filter(|c| c.score >= t.offer * WAKE && !is_past(c));
     let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
-    // What is over is told to whoever asks for that time, or where nothing else comes near.
-    let is_over = matches!(first.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
-    let is_vague = is_over && near.len() > 1 && !guard::is_about_then(question, on);
-    if first.score >= t.answer && !holds_back && !is_vague {
+    // What is over is told to whoever asks for that time, or where nothing else comes near; where something has replaced
+    // it, not to whoever asks for today.
+    let is_over = |c: &Candidate| matches!(c.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
+    let rival = found.iter().skip(1).any(|c| c.score >= first.score * RIVAL);
+    let is_replaced = first.entry.superseded_by.is_some() && guard::is_about_now(question);
+    let is_vague = is_over(first) && (rival || is_replaced) && !guard::is_about_then(question, on);
+    // Of two that followed one another the question may mean the earlier one.
+    let is_of_before = guard::names_past_year(question, on)
+        && near.iter().any(|other| other.entry.superseded_by.as_ref() == Some(&first.entry.id));
+    if first.score >= t.answer && !holds_back && !is_vague && !is_of_before {
         return Verdict::Answer(first.clone());
     }
-    Verdict::Offer(near)
+    Verdict::Offer(if is_over(first) { with_successor(near, found, first) } else { near })
+}
+
+/// What replaced the first one is offered before it.
+fn with_successor(mut near: Vec<Candidate>, found: &[Candidate], first: &Candidate) -> Vec<Candidate> {
+    let is_successor = |other: &&Candidate| first.entry.superseded_by.as_ref() == Some(&other.entry.id);
+    if let Some(successor) = found.iter().find(is_successor) {
+        near.retain(|other| other.entry.id != successor.entry.id);
+        near.insert(0, successor.clone());
+        near.truncate(MAX_OFFER);
+    }
+    near
 }
 
 /// An expired entry whose successor stands first is reached through that one.
@@ -179,7 +203,8 @@ fn several(k: &Knowledge, question: &str, whole: &[Candidate], on: Date) -> Opti
     let mut firsts: Vec<Candidate> = Vec::new();
     for part in parts {
         // Words alone: one vector a message is enough.
-        let first = candidates(k, part, None).into_iter().next();
+        let found = k.search(Learned::shipped(), part, None).found;
+        let first = candidates(k, found).into_iter().next();
         let sure = first.filter(|first| first.score >= k.thresholds.answer)?;
         if firsts.iter().all(|other| other.entry.id != sure.entry.id) {
             firsts.push(sure);
@@ -195,25 +220,32 @@ fn several(k: &Knowledge, question: &str, whole: &[Candidate], on: Date) -> Opti
     })
 }
 
-/// Below this the nearest entries are near by chance.
-const GUESS_NEEDS: f32 = 0.002;
-/// The ranks of candidates become votes by this factor.
-const VOTE: f32 = 0.8;
+/// Where nothing tells what a question is about, the consultation office looks at it first.
+const FILED_NOWHERE: (Category, Department) = (Category::Service, Department::Desk);
+/// If all that is near counts less than this together, it is near by chance.
+const NEEDS: f32 = 0.15;
 
-/// Category and department by the candidates' votes; the consultation office where none comes near.
-pub fn guess(candidates: &[Candidate]) -> (Category, Department) {
-    let Some(first) = candidates.first().filter(|first| first.score >= GUESS_NEEDS) else {
-        return (Category::Service, Department::Desk);
+/// Category and department, by the votes of what the nearest phrasings belong to, entries and gaps alike: first the
+/// category, then who answers for it there.
+fn filed(k: &Knowledge, search: &Search) -> (Category, Department) {
+    let of = |owner: Owner| match owner {
+        Owner::Doc(doc) => (k.entries[doc].category, k.entries[doc].department),
+        Owner::Gap(gap) => (k.gaps[gap].category, k.gaps[gap].department),
     };
-    let mut votes: Vec<((Category, Department), f32)> = Vec::new();
-    for candidate in candidates {
-        let key = (candidate.entry.category, candidate.entry.department);
-        let weight = (VOTE * (candidate.rank - first.rank)).exp();
-        match votes.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, sum)) => *sum += weight,
-            None => votes.push((key, weight)),
-        }
+    let votes = || search.about.iter().map(|(owner, weight)| (of(*owner), *weight));
+    if votes().map(|(_, weight)| weight).sum::<f32>() < NEEDS {
+        return FILED_NOWHERE;
     }
-    votes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    votes.first().map_or((Category::Service, Department::Desk), |(key, _)| *key)
+    let most = |weight: &dyn Fn((Category, Department)) -> f32, among: &[(Category, Department)]| {
+        among.iter().copied().max_by(|a, b| weight(*a).total_cmp(&weight(*b)))
+    };
+    let pairs: Vec<(Category, Department)> = votes().map(|(pair, _)| pair).collect();
+    let sum = |keep: &dyn Fn((Category, Department)) -> bool| -> f32 {
+        votes().filter(|(pair, _)| keep(*pair)).map(|(_, weight)| weight).sum()
+    };
+    let Some((category, _)) = most(&|(category, _)| sum(&|pair| pair.0 == category), &pairs) else {
+        return FILED_NOWHERE;
+    };
+    let inside: Vec<_> = pairs.into_iter().filter(|(other, _)| *other == category).collect();
+    most(&|own| sum(&|pair| pair == own), &inside).unwrap_or(FILED_NOWHERE)
 }

@@ -53,11 +53,15 @@ impl Kind {
     }
 }
 
+/// A short text.
+pub fn phrase(text: &str) -> Passage {
+    (text.to_owned(), PHRASE_PIECES)
+}
+
 /// What of a document gets a vector: its phrasings and its title, or its title and its passages.
 pub fn parts(doc: &Doc) -> Vec<Passage> {
-    let short = |text: &String| (text.clone(), PHRASE_PIECES);
-    let mut parts: Vec<Passage> = doc.phrases.iter().map(short).collect();
-    parts.extend(Some(&doc.title).filter(|title| !title.is_empty()).map(short));
+    let mut parts: Vec<Passage> = doc.phrases.iter().map(|text| phrase(text)).collect();
+    parts.extend(Some(&doc.title).filter(|title| !title.is_empty()).map(|text| phrase(text)));
     if doc.phrases.is_empty() {
         parts.extend(cut(&doc.body, PASSAGE_CHARS));
     }

@@ -33,6 +33,14 @@ features! {
     PASSAGE = "passage";
     /// Cosine to the document as a whole.
     WHOLE = "whole";
+    /// Cosine through the lens to the nearest phrasing.
+    TUNED = "tuned";
+    /// Of all phrasings near through the lens, gaps' among them, how much is this document's: 0–1.
+    SHARE = "share";
+    /// The logarithm of that share, from −1 (next to nothing) to 0 (all).
+    SHARE_LOG = "share_log";
+    /// Mean cosine through the lens to the document's three nearest phrasings: one alone may be near by chance.
+    SUPPORT = "support";
     /// 1 a place the question names is in the document, −1 it is not, 0 the question names none.
     PLACE = "place";
     /// The same for figures.
@@ -94,7 +102,22 @@ pub const SIGNALS: [(&str, &[usize]); 6] = [
             COVERAGE_Z_LENGTH,
         ],
     ),
-    ("语义", &[COSINE, COSINE_Z, PASSAGE, WHOLE, COSINE_LENGTH, COSINE_Z_LENGTH, WHOLE_LENGTH]),
+    (
+        "语义",
+        &[
+            COSINE,
+            COSINE_Z,
+            PASSAGE,
+            WHOLE,
+            TUNED,
+            SHARE,
+            SHARE_LOG,
+            SUPPORT,
+            COSINE_LENGTH,
+            COSINE_Z_LENGTH,
+            WHOLE_LENGTH,
+        ],
+    ),
     ("读音", &[SOUND]),
     ("正则", &[PATTERN]),
     ("地名数字", &[PLACE, NUMBER]),

@@ -4,18 +4,19 @@
 use super::Kind;
 use super::features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, Features, LIKENESS, NAMES, NUMBER, PASSAGE, PATTERN, PLACE,
-    PRESENCE, RARE, SIGNALS, SOUND, WHOLE,
+    PRESENCE, RARE, SHARE, SHARE_LOG, SIGNALS, SOUND, SUPPORT, TUNED, WHOLE,
 };
+use super::gaps::Beside;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// How many numbers the judgement looks at.
-pub const N_JUDGED: usize = 4 + JUDGED.len() + BEHIND.len() + 2;
+pub const N_JUDGED: usize = 4 + JUDGED.len() + BEHIND.len() + GAP.len() + 2;
 /// Features that are judged as they are.
-const JUDGED: [usize; 13] = [
-    COVERAGE, PRESENCE, RARE, LIKENESS, COVERAGE_Z, SOUND, COSINE, COSINE_Z, PASSAGE, WHOLE, PLACE, NUMBER,
-    PATTERN,
+const JUDGED: [usize; 17] = [
+    COVERAGE, PRESENCE, RARE, LIKENESS, COVERAGE_Z, SOUND, COSINE, COSINE_Z, PASSAGE, WHOLE, TUNED, SHARE,
+    SHARE_LOG, SUPPORT, PLACE, NUMBER, PATTERN,
 ];
 /// Features by which the first in rank may be behind another candidate: a sign that the signals disagree.
 const BEHIND: [(usize, &str); 4] = [
@@ -24,17 +25,17 @@ const BEHIND: [(usize, &str); 4] = [
     (COSINE, "cosine_behind"),
     (WHOLE, "whole_behind"),
 ];
+/// By how much the first in rank is nearer than the nearest gap; where a gap is nearer, below 0.
+const GAP: [(usize, &str); 2] = [(LIKENESS, "likeness_over_gap"), (TUNED, "tuned_over_gap")];
 
-/// Names of the judged numbers: a bias, what the lead says, features, two products.
-static JUDGED_NAMES: LazyLock<[&str; N_JUDGED]> = LazyLock::new(|| {
-    let mut names = ["bias", "rank", "margin", "chars"].into_iter();
-    let mut features = JUDGED.into_iter().map(|feature| NAMES[feature]);
-    let mut behind = BEHIND.into_iter().map(|(_, name)| name);
-    let mut products = ["cosine_presence", "passage_rare"].into_iter();
-    std::array::from_fn(|_| {
-        let next = names.next().or_else(|| features.next()).or_else(|| behind.next());
-        next.or_else(|| products.next()).unwrap_or_default()
-    })
+/// Names of the judged numbers, and the feature each is made of: a bias, what the lead says, features, two products.
+static JUDGED_NAMES: LazyLock<[(&str, Option<usize>); N_JUDGED]> = LazyLock::new(|| {
+    let lead = ["bias", "rank", "margin", "chars"].into_iter().map(|name| (name, None));
+    let features = JUDGED.into_iter().map(|feature| (NAMES[feature], Some(feature)));
+    let others = BEHIND.into_iter().chain(GAP).map(|(feature, name)| (name, Some(feature)));
+    let products = [("cosine_presence", Some(COSINE)), ("passage_rare", Some(PASSAGE))];
+    let mut names = lead.chain(features).chain(others).chain(products);
+    std::array::from_fn(|_| names.next().unwrap_or_default())
 });
 
 /// Weights of one kind of document.
@@ -105,8 +106,10 @@ impl Learned {
         for table in &file.weights {
             let kind = Kind::ALL.into_iter().find(|kind| name(*kind) == table.kind);
             let kind = kind.ok_or_else(|| LearnedError::Name(table.kind.clone()))?;
-            let judge =
-                Judge { rank: numbers(&table.rank, &NAMES)?, judge: numbers(&table.judge, &JUDGED_NAMES)? };
+            let judge = Judge {
+                rank: numbers(&table.rank, &NAMES)?,
+                judge: numbers(&table.judge, &JUDGED_NAMES.map(|(name, _)| name))?,
+            };
             *learned.of_mut(table.meaning).of_mut(kind) = judge;
         }
         for (meaning, kind) in [true, false].into_iter().flat_map(|m| Kind::ALL.map(|kind| (m, kind))) {
@@ -125,7 +128,8 @@ impl Learned {
                 let round = |value: f32| (value * 10_000.0).round() / 10_000.0;
                 names.iter().zip(values).map(|(n, v)| ((*n).to_owned(), round(*v))).collect()
             };
-            let (rank, judge) = (named(&NAMES, &weights.rank), named(&*JUDGED_NAMES, &weights.judge));
+            let judged = JUDGED_NAMES.map(|(name, _)| name);
+            let (rank, judge) = (named(&NAMES, &weights.rank), named(&judged, &weights.judge));
             Table { meaning, kind: name(kind).to_owned(), rank, judge }
         };
         let weights = [true, false].into_iter().flat_map(|m| Kind::ALL.map(|kind| table(m, kind))).collect();
@@ -151,9 +155,9 @@ impl Learned {
         for weights in [&mut learned.with_meaning, &mut learned.without_meaning] {
             for judge in &mut weights.kinds {
                 features.iter().for_each(|feature| judge.rank[*feature] = 0.0);
-                for (n, name) in JUDGED_NAMES.iter().enumerate() {
-                    if features.iter().any(|feature| NAMES[*feature] == *name) {
-                        judge.judge[n] = 0.0;
+                for (weight, (_, feature)) in judge.judge.iter_mut().zip(JUDGED_NAMES.iter()) {
+                    if feature.is_some_and(|feature| features.contains(&feature)) {
+                        *weight = 0.0;
                     }
                 }
             }
@@ -201,14 +205,21 @@ pub struct Lead {
     pub n_chars: usize,
     /// By how much it is behind the best candidate in each of [`BEHIND`]: 0 or less.
     behind: [f32; BEHIND.len()],
+    /// See [`GAP`].
+    over_gap: [f32; GAP.len()],
 }
 
 /// The first's lead where there is no second.
 const NO_RIVAL: f32 = 4.0;
 
 impl Lead {
-    /// Of the first of these, which stand in the order of their ranks; `None` where there is none.
-    pub fn of<'f>(ranked: impl Iterator<Item = (f32, &'f Features)> + Clone, n_chars: usize) -> Option<Self> {
+    /// Of the first of these, which stand in the order of their ranks, with the nearest gap beside them; `None` where
+    /// there is none.
+    pub fn of<'f>(
+        ranked: impl Iterator<Item = (f32, &'f Features)> + Clone,
+        n_chars: usize,
+        beside: &Beside,
+    ) -> Option<Self> {
         let (rank, first) = ranked.clone().next()?;
         let margin = ranked.clone().nth(1).map_or(NO_RIVAL, |(second, _)| rank - second);
         let mut behind = [0.0_f32; BEHIND.len()];
@@ -217,7 +228,8 @@ impl Lead {
                 *behind = behind.min(first[feature] - features[feature]);
             }
         }
-        Some(Self { rank, margin, n_chars, behind })
+        let over_gap = [first[LIKENESS] - beside.likeness, first[TUNED] - beside.tuned];
+        Some(Self { rank, margin, n_chars, behind, over_gap })
     }
 }
 
@@ -226,7 +238,8 @@ pub fn judged(lead: &Lead, f: &Features) -> [f32; N_JUDGED] {
     let chars = ((lead.n_chars + 1) as f32).ln() - 2.5;
     let mut numbers = [1.0, lead.rank, lead.margin.clamp(-4.0, 4.0), chars].into_iter();
     let mut features = JUDGED.into_iter().map(|feature| f[feature]);
-    let mut rest = lead.behind.into_iter().chain([f[COSINE] * f[PRESENCE], f[PASSAGE] * f[RARE]]);
+    let mut rest =
+        lead.behind.into_iter().chain(lead.over_gap).chain([f[COSINE] * f[PRESENCE], f[PASSAGE] * f[RARE]]);
     std::array::from_fn(|_| {
         numbers.next().or_else(|| features.next()).or_else(|| rest.next()).unwrap_or_default()
     })

@@ -3,6 +3,7 @@
 
 mod doc;
 mod features;
+mod gaps;
 mod learned;
 mod lexical;
 pub mod place;
@@ -12,18 +13,21 @@ pub mod text;
 
 pub use doc::{Doc, Kind, Passage};
 pub use features::{Features, N as N_FEATURES, PATTERN, SIGNALS};
+pub use gaps::Beside;
 pub use learned::{Judge, Lead, Learned, N_JUDGED, judged};
+pub use sense::{SHARPNESS, Sense, Without};
 pub use synonyms::Synonyms;
 
-use crate::meaning::Coarse;
+use crate::meaning::{Coarse, Lens};
 use features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, LENGTH, LIKENESS, NUMBER, PASSAGE, PLACE, PRESENCE, PRODUCTS,
-    RARE, SOUND, WHOLE, moments, spread, standing,
+    RARE, SHARE, SHARE_LOG, SOUND, SUPPORT, TUNED, WHOLE, moments, spread, standing,
 };
+use gaps::Gaps;
 use lexical::{Documents, Nearest, Phrases, Shared};
 use rustc_hash::{FxHashMap, FxHashSet};
-use sense::{Nearness, Sense, Texts};
-use std::sync::OnceLock;
+use sense::{Nearness, Texts, Tuned};
+use std::sync::{Arc, OnceLock};
 use text::{Gram, grams, normalise, sounds};
 
 /// How often a term of each field counts.
@@ -52,10 +56,40 @@ pub struct Found {
     pub phrase: Option<usize>,
 }
 
+/// What a phrasing belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A document, by its position.
+    Doc(usize),
+    /// A gap, by its position.
+    Gap(usize),
+}
+
+/// A share below this is next to nothing.
+const LEAST_SHARE: f32 = 3e-4;
+
+/// What was found for a question.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// The documents that may answer, best first.
+    pub found: Vec<Found>,
+    /// The nearest of what is known to have no answer.
+    pub beside: Beside,
+    /// What the nearest phrasings belong to and how much each counts, 0–1, nearest first: what the question is about,
+    /// whether or not anything answers it.
+    pub about: Vec<(Owner, f32)>,
+}
+
+/// So many of the nearest phrasings tell what a question is about.
+const N_ABOUT: usize = 15;
+/// What they count falls by this with their likeness, where only words are known.
+const WORDS_SHARPNESS: f32 = 10.0;
+
 /// The documents, indexed.
 #[derive(Debug)]
 pub struct Engine {
     synonyms: Synonyms,
+    gaps: Gaps,
     documents: Documents,
     phrases: Phrases,
     sounds: Phrases,
@@ -68,8 +102,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Indexes the documents in their order.
-    pub fn build(docs: &[Doc], synonyms: Synonyms) -> Self {
+    /// Indexes the documents in their order, and the phrasings of what is known to have no answer.
+    pub fn build(docs: &[Doc], gaps: &[Vec<String>], synonyms: Synonyms) -> Self {
         let mut bags = Vec::with_capacity(docs.len());
         let (mut phrases, mut heard, mut owner) = (Vec::new(), Vec::new(), Vec::new());
         for (n, doc) in docs.iter().enumerate() {
@@ -103,8 +137,9 @@ impl Engine {
             length: docs.iter().map(|doc| ((doc.body.chars().count() + 1) as f32).ln() / 4.0 - 1.0).collect(),
             places: docs.iter().map(|doc| place::places(&text::simplified(&text(doc)))).collect(),
             numbers: docs.iter().map(|doc| numbers(&text(doc)).collect()).collect(),
+            gaps: Gaps::build(gaps, &synonyms),
             synonyms,
-            texts: Texts::of(docs),
+            texts: Texts::of(docs, gaps),
             sense: OnceLock::new(),
         }
     }
@@ -116,10 +151,15 @@ impl Engine {
 
     /// Takes over the vectors of [`Engine::texts`]; from then on meaning counts. `false`: one is missing, and it does not.
     pub fn set_vectors(&self, vectors: &[Coarse]) -> bool {
-        let Some(sense) = Sense::new(&self.texts, vectors) else { return false };
+        let Some(sense) = self.sense(vectors, Lens::shipped()) else { return false };
         // A second time would be the same vectors.
         let _ = self.sense.set(sense);
         true
+    }
+
+    /// The vectors of [`Engine::texts`] through a lens; `None` where one is missing.
+    pub fn sense(&self, vectors: &[Coarse], lens: &Arc<Lens>) -> Option<Sense> {
+        Sense::new(&self.texts, vectors, lens)
     }
 
     /// What sort of document it is.
@@ -133,20 +173,31 @@ impl Engine {
     }
 
     /// The documents that may answer, best first. `vector` is the question's, where there is time for it; `pattern` tells
-    /// whether a pattern of a document matches; `without` leaves one phrasing out of account, for measuring.
+    /// whether a pattern of a document matches.
     pub fn search(
         &self,
         learned: &Learned,
         question: &str,
         vector: Option<&[f32]>,
         pattern: impl Fn(usize, &str) -> bool,
-        without: Option<usize>,
-    ) -> Vec<Found> {
+    ) -> Search {
+        // Asked once: the vectors may arrive while this runs.
+        let meant = vector.and_then(|vector| Some((vector, self.sense.get()?)));
+        self.search_in(learned, question, meant, pattern, None)
+    }
+
+    /// The same in these vectors; `without` leaves one phrasing out of account, for measuring.
+    pub fn search_in(
+        &self,
+        learned: &Learned,
+        question: &str,
+        meant: Option<(&[f32], &Sense)>,
+        pattern: impl Fn(usize, &str) -> bool,
+        without: Option<Without>,
+    ) -> Search {
         let normalised = normalise(question);
         let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
         let normalised = &normalised[..cut];
-        // Asked once: the vectors may arrive while this runs.
-        let meant = vector.and_then(|vector| Some((vector, self.sense.get()?)));
         let signals = self.signals(question, normalised, meant, without);
         let mut found = self.measure(&signals, |doc| pattern(doc, normalised));
         let weights = learned.of(meant.is_some());
@@ -155,12 +206,14 @@ impl Engine {
         }
         found.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(a.doc.cmp(&b.doc)));
         let ranked = found.iter().map(|one| (one.rank, &one.features));
-        let Some(lead) = Lead::of(ranked, normalised.chars().count()) else { return found };
-        let (kind, features) = (self.kinds[found[0].doc], &found[0].features);
-        let score = weights.probability(kind, &judged(&lead, features));
-        // The ranking is a softmax: by its measure the others are so much less likely than the first.
-        found.iter_mut().for_each(|one| one.score = score * (one.rank - lead.rank).exp());
-        found
+        let (beside, about) = (signals.beside, self.about(&signals));
+        if let Some(lead) = Lead::of(ranked, normalised.chars().count(), &beside) {
+            let (kind, features) = (self.kinds[found[0].doc], &found[0].features);
+            let score = weights.probability(kind, &judged(&lead, features));
+            // The ranking is a softmax: by its measure the others are so much less likely than the first.
+            found.iter_mut().for_each(|one| one.score = score * (one.rank - lead.rank).exp());
+        }
+        Search { found, beside, about }
     }
 
     fn signals(
@@ -168,34 +221,71 @@ impl Engine {
         question: &str,
         normalised: &str,
         meant: Option<(&[f32], &Sense)>,
-        without: Option<usize>,
+        without: Option<Without>,
     ) -> Signals {
         let terms = terms(&self.synonyms, normalised);
         let mut heard = Vec::new();
         sounds(normalised, &mut heard);
-        let without = without.map(|n| n as u32);
+        let (phrase, gap) = match without {
+            None => (None, None),
+            Some(Without::Phrase(n)) => (Some(n as u32), None),
+            Some(Without::Gap(n)) => (None, Some(n)),
+        };
         let shared = self.documents.shared(&terms);
-        let nearest = self.phrases.nearest(&terms, without);
+        let nearest = self.phrases.nearest(&terms, phrase);
         let likeness = (0..self.kinds.len())
             .map(|doc| match self.kinds[doc] {
                 Kind::Entry => nearest[doc].likeness,
                 Kind::Line | Kind::Text => self.documents.likeness(&shared, doc),
             })
             .collect();
-        let part = without.map(|phrase| {
+        let part = phrase.map(|phrase| {
             let owner = self.phrases.owner(phrase);
             self.texts.phrasing(owner as usize, (phrase - self.phrases.first_of(owner)) as usize)
         });
-        let nearness = meant.map(|(vector, sense)| sense.nearness(vector, part));
+        let nearness = meant.map(|(vector, sense)| sense.nearness(vector, part, gap));
+        let gaps = self.gaps.nearest(&terms, gap);
+        let tuned = nearness.as_ref().and_then(|nearness| nearness.tuned.as_ref());
         Signals {
             shared,
             likeness,
             nearest,
-            sound: self.sounds.nearest(&heard, without),
+            sound: self.sounds.nearest(&heard, phrase),
+            beside: self.gaps.beside(&gaps, tuned.map(|tuned| tuned.gaps.as_slice())),
+            gaps,
             nearness,
             places: place::places(&text::simplified(question)),
             numbers: numbers(normalised).collect(),
         }
+    }
+
+    /// What the nearest phrasings belong to.
+    fn about(&self, s: &Signals) -> Vec<(Owner, f32)> {
+        let mut near: Vec<(Owner, f32)> = Vec::new();
+        let sharpness = match s.nearness.as_ref().and_then(|nearness| nearness.tuned.as_ref()) {
+            Some(Tuned { parts, gaps, .. }) => {
+                near.extend(
+                    top(parts, N_ABOUT).into_iter().map(|n| (Owner::Doc(self.texts.owner(n)), parts[n])),
+                );
+                near.extend(
+                    top(gaps, N_ABOUT).into_iter().map(|n| (Owner::Gap(self.gaps.owner(n)), gaps[n])),
+                );
+                SHARPNESS
+            }
+            None => {
+                let docs = top(&s.likeness, N_ABOUT).into_iter();
+                near.extend(docs.map(|doc| (Owner::Doc(doc), s.likeness[doc])));
+                let gaps: Vec<f32> = s.gaps.iter().map(|nearest| nearest.likeness).collect();
+                near.extend(top(&gaps, N_ABOUT).into_iter().map(|gap| (Owner::Gap(gap), gaps[gap])));
+                WORDS_SHARPNESS
+            }
+        };
+        near.sort_by(|a, b| b.1.total_cmp(&a.1));
+        near.truncate(N_ABOUT);
+        let most = near.first().map_or(0.0, |(_, nearness)| *nearness);
+        // Where even the nearest is far away, it says little.
+        near.iter_mut().for_each(|(_, nearness)| *nearness = most * (sharpness * (*nearness - most)).exp());
+        near
     }
 
     fn measure(&self, s: &Signals, pattern: impl Fn(usize) -> bool) -> Vec<Found> {
@@ -221,6 +311,11 @@ impl Engine {
                 if self.kinds[doc] == Kind::Entry {
                     f[PASSAGE] = spread(nearness.passage[doc]);
                 }
+                if let Some(tuned) = &nearness.tuned {
+                    (f[TUNED], f[SHARE]) = (tuned.best[doc], tuned.share[doc]);
+                    f[SHARE_LOG] = (tuned.share[doc].max(LEAST_SHARE).ln() / -LEAST_SHARE.ln()).min(0.0);
+                    f[SUPPORT] = tuned.support[doc];
+                }
             }
             f[PLACE] = agreement(&s.places, |place| self.places[doc].contains(place));
             f[NUMBER] = agreement(&s.numbers, |number| self.numbers[doc].contains(number));
@@ -242,6 +337,9 @@ struct Signals {
     likeness: Vec<f32>,
     nearest: Vec<Nearest>,
     sound: Vec<Nearest>,
+    /// Of the gaps.
+    gaps: Vec<Nearest>,
+    beside: Beside,
     /// Where meaning is known.
     nearness: Option<Nearness>,
     places: Vec<u16>,
@@ -255,7 +353,8 @@ impl Signals {
         let mut docs = top(&sound, FROM_SOUND);
         let of_words = [&self.shared.coverage, &self.likeness];
         let of_meaning = self.nearness.iter().flat_map(|nearness| [&nearness.part, &nearness.whole]);
-        for signal in of_words.into_iter().chain(of_meaning) {
+        let tuned = self.nearness.iter().flat_map(|nearness| &nearness.tuned).map(|tuned| &tuned.best);
+        for signal in of_words.into_iter().chain(of_meaning).chain(tuned) {
             docs.extend(top(signal, FROM_EACH));
         }
         docs.sort_unstable();
@@ -328,11 +427,11 @@ mod tests {
             doc(&["社保怎么交", "社保基数"], "…"),
             doc(&["工资拖欠怎么办", "欠薪"], "…"),
         ];
-        let engine = Engine::build(&docs, Synonyms::default());
-        let found = engine.search(Learned::shipped(), "社保交多少", None, |_, _| false, None);
+        let engine = Engine::build(&docs, &[], Synonyms::default());
+        let found = engine.search(Learned::shipped(), "社保交多少", None, |_, _| false).found;
         assert_eq!(found[0].doc, 1);
         assert_eq!(found[0].phrase, Some(2));
         assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
-        assert!(engine.search(Learned::shipped(), "", None, |_, _| false, None).is_empty());
+        assert!(engine.search(Learned::shipped(), "", None, |_, _| false).found.is_empty());
     }
 }

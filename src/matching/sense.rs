@@ -2,7 +2,8 @@
 //! are worth is learned elsewhere.
 
 use super::doc::{self, Doc, Passage};
-use crate::meaning::{Coarse, Isa, Vectors};
+use crate::meaning::{Coarse, Isa, Lens, Vectors};
+use std::sync::Arc;
 
 /// Texts of documents, document after document, and where each one's begin.
 #[derive(Debug, Default)]
@@ -12,12 +13,14 @@ pub struct Texts {
     passages: Vec<Passage>,
     passage_starts: Vec<usize>,
     wholes: Vec<Passage>,
+    gaps: Vec<Passage>,
 }
 
 impl Texts {
-    /// Of these documents.
-    pub fn of(docs: &[Doc]) -> Self {
-        let mut texts = Self::default();
+    /// Of these documents, and of the phrasings of the gaps beside them.
+    pub fn of(docs: &[Doc], gaps: &[Vec<String>]) -> Self {
+        let gaps = gaps.iter().flatten().map(|text| doc::phrase(text)).collect();
+        let mut texts = Self { gaps, ..Self::default() };
         for doc in docs {
             texts.starts.push(texts.parts.len());
             texts.parts.extend(doc::parts(doc));
@@ -30,7 +33,17 @@ impl Texts {
 
     /// All of them, in the order [`Sense::new`] wants their vectors in.
     pub fn all(&self) -> Vec<Passage> {
-        self.parts.iter().chain(&self.passages).chain(&self.wholes).cloned().collect()
+        self.parts.iter().chain(&self.passages).chain(&self.wholes).chain(&self.gaps).cloned().collect()
+    }
+
+    /// How many there are.
+    fn len(&self) -> usize {
+        self.parts.len() + self.passages.len() + self.wholes.len() + self.gaps.len()
+    }
+
+    /// The document of a part.
+    pub fn owner(&self, part: usize) -> usize {
+        self.starts.partition_point(|start| *start <= part).saturating_sub(1)
     }
 
     /// Where the `n`-th phrasing of a document lies among the parts: its phrasings come first.
@@ -48,6 +61,15 @@ pub struct Sense {
     passages: Vectors,
     passage_starts: Vec<usize>,
     whole: Vectors,
+    through: Option<Through>,
+}
+
+/// What is seen through the lens: phrasings, where there are any.
+#[derive(Debug)]
+struct Through {
+    lens: Arc<Lens>,
+    parts: Vectors,
+    gaps: Vectors,
 }
 
 /// How near a question comes to each document.
@@ -59,45 +81,130 @@ pub struct Nearness {
     pub passage: Vec<f32>,
     /// To the whole.
     pub whole: Vec<f32>,
+    /// Through the lens, where there is one.
+    pub tuned: Option<Tuned>,
+}
+
+/// How near a question comes through the lens.
+#[derive(Debug, Default)]
+pub struct Tuned {
+    /// To each part.
+    pub parts: Vec<f32>,
+    /// To each phrasing of a gap.
+    pub gaps: Vec<f32>,
+    /// To the nearest part of each document.
+    pub best: Vec<f32>,
+    /// To the three nearest parts of each document, on average.
+    pub support: Vec<f32>,
+    /// Of all phrasings that come near, how much belongs to each document: the share that the lens was trained to raise.
+    pub share: Vec<f32>,
+}
+
+/// Cosines through the lens count by their exponential with this factor.
+pub const SHARPNESS: f32 = 25.0;
+
+/// What is left out of account, for measuring how the rest finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// A phrasing, counted over all documents' phrasings.
+    Phrase(usize),
+    /// A phrasing of a gap, counted over all gaps'.
+    Gap(usize),
 }
 
 impl Sense {
-    /// From the vectors of [`Texts::all`]; `None` where one is missing.
-    pub fn new(texts: &Texts, vectors: &[Coarse]) -> Option<Self> {
-        let n = texts.parts.len() + texts.passages.len() + texts.wholes.len();
-        if vectors.len() != n || vectors.iter().any(Coarse::is_empty) {
+    /// From the vectors of [`Texts::all`]; `None` where one is missing. Phrasings are looked at through the lens, too.
+    pub fn new(texts: &Texts, vectors: &[Coarse], lens: &Arc<Lens>) -> Option<Self> {
+        if vectors.len() != texts.len() || vectors.iter().any(Coarse::is_empty) {
             return None;
         }
+        let isa = Isa::best();
         let (parts, rest) = vectors.split_at(texts.parts.len());
-        let (passages, whole) = rest.split_at(texts.passages.len());
+        let (passages, rest) = rest.split_at(texts.passages.len());
+        let (whole, gaps) = rest.split_at(texts.wholes.len());
+        let seen = |vectors: &[Coarse]| {
+            let through = |vector: &Coarse| lens.through(isa, &vector.numbers().collect::<Vec<_>>());
+            Vectors::new(&vectors.iter().map(|vector| Coarse::of(&through(vector))).collect::<Vec<_>>())
+        };
+        // Only documents with phrasings have passages beside their parts.
+        let has_phrasings = !texts.passages.is_empty();
+        let through =
+            has_phrasings.then(|| Through { lens: lens.clone(), parts: seen(parts), gaps: seen(gaps) });
         Some(Self {
-            isa: Isa::best(),
+            isa,
             parts: Vectors::new(parts),
             starts: texts.starts.clone(),
             passages: Vectors::new(passages),
             passage_starts: texts.passage_starts.clone(),
             whole: Vectors::new(whole),
+            through,
         })
     }
 
-    /// How near this vector comes; `without` leaves one part out of account, for measuring.
-    pub fn nearness(&self, vector: &[f32], without: Option<usize>) -> Nearness {
+    /// How near this vector comes. `part` and `gap`: left out of account.
+    pub fn nearness(&self, vector: &[f32], part: Option<usize>, gap: Option<usize>) -> Nearness {
+        let leave_out = |values: &mut [f32], at: Option<usize>| {
+            if let Some(cosine) = at.and_then(|at| values.get_mut(at)) {
+                *cosine = -1.0;
+            }
+        };
         let mut parts = self.parts.cosines(self.isa, vector);
-        if let Some(cosine) = without.and_then(|at| parts.get_mut(at)) {
-            *cosine = -1.0;
-        }
+        leave_out(&mut parts, part);
+        let tuned = self.through.as_ref().map(|through| {
+            let seen = through.lens.through(self.isa, vector);
+            let mut tuned = Tuned {
+                parts: through.parts.cosines(self.isa, &seen),
+                gaps: through.gaps.cosines(self.isa, &seen),
+                ..Tuned::default()
+            };
+            leave_out(&mut tuned.parts, part);
+            leave_out(&mut tuned.gaps, gap);
+            tuned.best = best(&tuned.parts, &self.starts);
+            tuned.support =
+                ranges(tuned.parts.len(), &self.starts).map(|range| support(&tuned.parts[range])).collect();
+            tuned.share = shares(&tuned, &self.starts);
+            tuned
+        });
         Nearness {
             part: best(&parts, &self.starts),
             passage: best(&self.passages.cosines(self.isa, vector), &self.passage_starts),
             whole: self.whole.cosines(self.isa, vector),
+            tuned,
         }
     }
 }
 
+/// Of the exponentials of all phrasings' cosines, the share of each document's.
+fn shares(tuned: &Tuned, starts: &[usize]) -> Vec<f32> {
+    let most = tuned.parts.iter().chain(&tuned.gaps).copied().fold(-1.0_f32, f32::max);
+    let weight = |cosine: &f32| (SHARPNESS * (cosine - most)).exp();
+    let of_docs: Vec<f32> =
+        ranges(tuned.parts.len(), starts).map(|range| tuned.parts[range].iter().map(weight).sum()).collect();
+    let total = of_docs.iter().sum::<f32>() + tuned.gaps.iter().map(weight).sum::<f32>();
+    of_docs.iter().map(|sum| sum / total.max(1e-9)).collect()
+}
+
+/// The mean of the three highest values, of as many as there are; what was left out of account is none.
+fn support(values: &[f32]) -> f32 {
+    let mut highest = [-1.0_f32; 3];
+    for value in values {
+        if *value > highest[2] {
+            highest[2] = *value;
+            highest.sort_by(|a, b| b.total_cmp(a));
+        }
+    }
+    let there = highest.iter().filter(|value| **value > -1.0);
+    there.clone().sum::<f32>() / there.count().max(1) as f32
+}
+
 /// The best of each document's values, which begin there; 0 where a document has none.
 fn best(values: &[f32], starts: &[usize]) -> Vec<f32> {
-    let ends = starts.iter().skip(1).copied().chain([values.len()]);
-    let best =
-        |(start, end): (&usize, usize)| values[*start..end].iter().copied().reduce(f32::max).unwrap_or(0.0);
-    starts.iter().zip(ends).map(best).collect()
+    let best = |range: std::ops::Range<usize>| values[range].iter().copied().reduce(f32::max).unwrap_or(0.0);
+    ranges(values.len(), starts).map(best).collect()
+}
+
+/// From each document's first value to the next one's.
+fn ranges(n: usize, starts: &[usize]) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let ends = starts.iter().skip(1).copied().chain([n]);
+    starts.iter().zip(ends).map(|(start, end)| *start..end)
 }

@@ -4,10 +4,12 @@
 mod encoder;
 mod file;
 mod kernel;
+mod lens;
 mod tokens;
 mod vectors;
 
 pub use kernel::Isa;
+pub use lens::Lens;
 pub use vectors::{Coarse, VectorCache, Vectors};
 
 use encoder::Encoder;
@@ -33,6 +35,9 @@ pub enum ModelError {
     /// It is not what it should be.
     #[error("语义模型已损坏：{0}")]
     Damaged(&'static str),
+    /// It is whole, but what was learned here was learned on another.
+    #[error("语义模型不是本程序配套的那一个")]
+    Strange,
 }
 
 /// The sentence model.
@@ -67,6 +72,12 @@ impl Model {
             return Err(ModelError::Damaged("校验和不符"));
         }
         Ok(model)
+    }
+
+    /// The same, and only the model whose vectors the weights built in were learned on.
+    pub fn load_matching(path: &Path) -> Result<Self, ModelError> {
+        let model = Self::load(path)?;
+        if Lens::shipped().fits(&model) { Ok(model) } else { Err(ModelError::Strange) }
     }
 
     /// From a file of so many bytes, for this set of instructions.

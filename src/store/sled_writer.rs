@@ -1,5 +1,5 @@
 //! The one thread that writes to sled: up to 64 turns in a batch, then flush and fsync, then they are acknowledged;
-//! turns that only answered are written in rounds 80 ms apart, the latest memory of each follower once. Knows durability; the
+//! turns that only answered are written in rounds 250 ms apart, the latest memory of each follower once. Knows durability; the
 //! meaning of a turn was settled before it came here.
 
 use super::sled_keys as keys;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Turns in one batch, of as many followers.
 const MAX_BATCH: usize = 64;
 /// How long an answer may stay unwritten; sled's own flush comes on top (100 ms).
-const IDLE: Duration = Duration::from_millis(80);
+const IDLE: Duration = Duration::from_millis(250);
 /// So many memories are written in one piece, with a pause in between in which readers and other threads have their turn.
 const SLICE: usize = 32;
 const BETWEEN_SLICES: Duration = Duration::from_millis(1);

@@ -101,6 +101,7 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
+        .route("/console/staff/remove", post(staff_page::remove))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/console/", any(error::not_found))
         .route("/console/{*rest}", any(error::not_found))

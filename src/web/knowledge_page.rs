@@ -41,7 +41,7 @@ pub(super) async fn show(
         frame: Frame::of(entry.title.clone(), "", &user, &hall.keys)?,
         title: entry.title.clone(),
         category: entry.category.name(),
-        answer,
+        answer: answer.to_string(),
         in_force: entry.validity(on) == Validity::Current,
         facts: facts(entry, on, successor.map(|entry| &**entry)),
         sources: entry.sources.clone(),

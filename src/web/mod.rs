@@ -7,6 +7,7 @@ mod knowledge_page;
 mod login;
 mod page;
 mod queue;
+mod serve;
 mod session;
 mod setup;
 mod simulator;
@@ -19,6 +20,7 @@ mod webhook;
 mod words;
 
 pub use console::{Console, ConsoleSettings, console_router};
+pub use serve::{Limits, serve};
 pub use setup::SetupLink;
 
 pub use webhook::Door;

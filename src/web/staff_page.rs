@@ -1,4 +1,4 @@
-//! Who works here, and taking somebody on; for administrators. Knows the form; what a fit name or password is decides
+//! Who works here, taking somebody on and letting somebody go; for administrators. Knows the form; what a fit name or password is decides
 //! `staff`.
 
 use super::Hall;
@@ -24,7 +24,9 @@ struct StaffPage {
     name: String,
     is_admin: bool,
     refused: String,
-    done: bool,
+    done: &'static str,
+    /// Why somebody was not let go.
+    kept: &'static str,
     min: usize,
 }
 
@@ -39,6 +41,7 @@ struct Member {
 #[derive(Deserialize, Default)]
 struct Asked {
     added: Option<String>,
+    removed: Option<String>,
 }
 
 const ADMINS_ONLY: WebError = WebError::Forbidden("人员管理只有管理员能用。需要增减人员，请找管理员。");
@@ -53,7 +56,12 @@ pub(super) async fn show(
         return Err(ADMINS_ONLY);
     }
     let mut page = page(&hall, &user, &Fields::default(), String::new()).await?;
-    page.done = query::<Asked>(&uri).added.is_some();
+    let asked: Asked = query(&uri);
+    page.done = match (asked.added, asked.removed) {
+        (Some(_), _) => "已添加。请把初始密码当面交给本人。",
+        (_, Some(_)) => "已移除。",
+        _ => "",
+    };
     render(StatusCode::OK, &page)
 }
 
@@ -77,7 +85,8 @@ async fn page(
         name: fields.trimmed("name").to_owned(),
         is_admin: Role::parse(fields.get("role")) == Some(Role::Admin),
         refused,
-        done: false,
+        done: "",
+        kept: "",
         min: MIN_PASSWORD,
     })
 }
@@ -98,6 +107,26 @@ pub(super) async fn submit(State(hall): State<Arc<Hall>>, posted: Posted) -> Res
             render(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
+}
+
+/// Somebody is let go: their sessions end at once, what they wrote stays. Nobody lets themselves go, so an administrator is
+/// always left.
+pub(super) async fn remove(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
+    let form = posted.open()?;
+    if !form.user.is_admin() {
+        return Err(ADMINS_ONLY);
+    }
+    let name = form.fields.trimmed("name");
+    if name == form.user.staff.name {
+        let mut page = page(&hall, &form.user, &Fields::default(), String::new()).await?;
+        page.kept = "不能移除自己。请让另一位管理员来做。";
+        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    }
+    // Twice the same form: the first one did it.
+    if hall.store().remove_staff(name).await? {
+        tracing::info!(by = form.user.staff.name, name, "a member of staff was removed");
+    }
+    Ok(Redirect::to("/console/staff?removed=1").into_response())
 }
 
 async fn take_on(hall: &Hall, fields: &Fields) -> Result<Result<String, String>, WebError> {

@@ -1,5 +1,6 @@
-//! How often somebody may guess a password: failures per address and per name within a quarter of an hour. Knows
-//! counts and moments; not whether a password was right until it is told.
+//! How often somebody may guess a password: failures per address, and per name, within a quarter of an hour. From one
+//! address a name can be tried as often as anything else; over all addresses ten times as often, so that no stranger locks
+//! out a member of staff by a handful of tries. Knows counts and moments; not whether a password was right until it is told.
 
 use crate::clock::Timestamp;
 use rustc_hash::FxHashMap;
@@ -12,6 +13,8 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// No more addresses and names are remembered; the one quiet for longest makes room.
 const MAX_KEYS: usize = 10_000;
+/// Over all addresses a name may be tried so many times as often as from one.
+const NAME_FACTOR: usize = 10;
 /// Of a name so many characters count; no member of staff has a longer one.
 const MAX_NAME: usize = 40;
 
@@ -35,7 +38,7 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// So many failures within the window, no more.
+    /// So many failures from one address within the window, no more.
     pub fn new(max_failures: u32) -> Self {
         Self { max_failures: max_failures.max(1) as usize, failures: Mutex::default() }
     }
@@ -48,7 +51,7 @@ impl Throttle {
         for key in &keys {
             let Some(times) = failures.get_mut(key) else { continue };
             times.retain(|at| at.after(WINDOW) > now);
-            if times.len() >= self.max_failures {
+            if times.len() >= self.limit(key) {
                 until = until.max(times.front().map(|first| first.after(WINDOW)));
             }
         }
@@ -60,6 +63,13 @@ impl Throttle {
             failures.entry(key.clone()).or_default().push_back(now);
         }
         Ok(Try { keys, at: now })
+    }
+
+    fn limit(&self, key: &Key) -> usize {
+        match key {
+            Key::Address(_) => self.max_failures,
+            Key::Name(_) => self.max_failures * NAME_FACTOR,
+        }
     }
 
     /// The password was right: this try was no failure. Earlier ones stay; whoever has one account may guess at others.
@@ -129,9 +139,13 @@ mod tests {
     fn a_name_is_guarded_from_all_addresses_and_neighbours_in_ipv6_are_one() {
         let now = Timestamp::from_s(1_000);
         let throttle = Throttle::new(2);
-        assert!(throttle.admit(ip(1), "王敏", now).is_ok());
-        assert!(throttle.admit(ip(2), "王敏", now).is_ok());
-        assert!(throttle.admit(ip(3), "王敏", now).is_err());
+        for n in 0..20 {
+            assert!(
+                throttle.admit(ip(n), "王敏", now).is_ok(),
+                "one address cannot lock out a name, nor can nineteen"
+            );
+        }
+        assert!(throttle.admit(ip(21), "王敏", now).is_err());
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         assert!(throttle.admit(v6("2001:db8::1"), "甲", now).is_ok());
         assert!(throttle.admit(v6("2001:db8::2"), "乙", now).is_ok());

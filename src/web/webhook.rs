@@ -15,6 +15,7 @@ use axum::routing::get;
 use axum::{Router, extract};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// What the door needs.
 #[derive(Clone)]
@@ -31,8 +32,6 @@ pub struct Door {
 
 /// WeChat hangs up after five seconds and asks again (PROTOCOL §5); by then the turn may be done and the reply saved.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4_500);
-/// A body that takes longer to arrive is no push of WeChat's.
-const BODY_WITHIN: Duration = Duration::from_secs(4);
 /// WeChat's text for kinds it does not pass on (PROTOCOL §3).
 const UNSUPPORTED_PLACEHOLDER: &str = "【收到不支持的消息类型，暂无法显示】";
 
@@ -45,6 +44,8 @@ pub fn router(door: Door) -> Router {
 pub struct FromWechat {
     inbound: Inbound,
     nonce: String,
+    /// Until when WeChat waits for the answer, counted from when the headers were read.
+    until: Instant,
 }
 
 /// A push that got no further: a status and an empty body, the reason only in the log.
@@ -107,11 +108,12 @@ impl FromRequest<Door> for FromWechat {
         if announced.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
             return Err(door.refuse(Refusal::TooLarge));
         }
-        let body = tokio::time::timeout(BODY_WITHIN, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
+        let until = Instant::now() + ANSWER_WITHIN;
+        let body = timeout_at(until, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
         let body = body.ok().and_then(Result::ok).ok_or_else(|| door.refuse(Refusal::TooLarge))?;
         let inbound = door.gate.open(&query, &body, door.clock.now());
         let inbound = inbound.map_err(|refusal| door.refuse(refusal))?;
-        Ok(Self { inbound, nonce: query.nonce.unwrap_or_default() })
+        Ok(Self { inbound, nonce: query.nonce.unwrap_or_default(), until })
     }
 }
 
@@ -127,7 +129,7 @@ async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
     let Some(event) = event(&inbound.kind) else { return SUCCESS.into_response() };
     let key = inbound.key();
     let heard = door.desk.hear(inbound.from.as_str(), &key, event);
-    let text = match tokio::time::timeout(ANSWER_WITHIN, heard).await {
+    let text = match timeout_at(push.until, heard).await {
         Ok(Ok(Some(text))) => text,
         Ok(Ok(None)) => return SUCCESS.into_response(),
         Ok(Err(error)) => {

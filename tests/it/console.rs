@@ -61,6 +61,26 @@ async fn a_new_password_or_a_farewell_ends_what_was_begun_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_lets_a_colleague_go_and_never_themselves() {
+    let house = House::open().await;
+    let (wang, li) = (house.colleague("王敏").await, house.colleague("李雷").await);
+    let page = wang.page("/console/staff").await;
+    assert!(page.body.contains("确认移除"));
+    let path = "/console/staff/remove";
+    assert_eq!(wang.post(path, &[("name", "李雷")]).await.status, 403, "without the form's key");
+    assert_eq!(li.get("/console").await.status, 200);
+    let key = page.hidden("key");
+    let gone = wang.post(path, &[("key", &key), ("name", "李雷")]).await;
+    assert_eq!((gone.status, gone.header("location")), (303, Some("/console/staff?removed=1")));
+    assert_eq!(li.get("/console").await.status, 303);
+    assert!(!wang.page("/console/staff?removed=1").await.body.contains("李雷"));
+    let refused = wang.post(path, &[("key", &key), ("name", "王敏")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("不能移除自己"), "{}", refused.text());
+    wang.page("/console").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_https_even_this_machine_has_to_come_through_the_proxy() {
     let house = House::open_with(&[
         ("XINQI_PUBLIC_URL", "https://zixun.example.cn"),

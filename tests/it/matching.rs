@@ -42,10 +42,51 @@ fn questions_nothing_was_learned_from_fare_as_the_readme_says() {
     assert!(figures.n >= 400 && figures.n_abstain >= 70);
     assert_eq!(figures.local_as_if, 0, "a local figure told for another place");
     assert_eq!(figures.expired_unsaid, 0, "an expired policy told as if it held");
-    assert!(figures.answered_right >= 0.50 && figures.answered_wrong <= 0.02);
-    assert!(figures.first >= 0.88 && figures.within_three >= 0.97);
-    assert!(figures.abstain_answered <= 0.06 && figures.not_answered <= 0.03);
-    assert!(figures.category_right >= 0.80);
+    assert!(figures.answered_right >= 0.78 && figures.answered_wrong <= 0.025);
+    assert!(figures.first >= 0.90 && figures.within_three >= 0.97);
+    assert!(figures.abstain_answered <= 0.05 && figures.not_answered <= 0.035);
+    assert!(figures.category_right >= 0.89 && figures.expired_right >= 0.85);
+}
+
+#[test]
+fn what_is_known_to_have_no_answer_is_not_answered_and_files_the_ticket() {
+    let question = "员工想公派出国培训，护照加急在哪里办";
+    let asked = OWN.knowledge.ask(question, Some(&MODEL.embed(question)), on());
+    assert!(matches!(asked.verdict, Verdict::Unknown(_)), "{:?}", asked.verdict);
+    assert!(asked.gap.is_some());
+    // A gap's own wording is sure to meet it, and its ticket goes where the gap says.
+    let gaps = OWN.knowledge.gaps();
+    let of_editors = gaps.iter().filter(|gap| gap.questions.len() > 1);
+    let (mut n, mut filed, mut answered) = (0, 0, Vec::new());
+    for gap in of_editors.step_by(9) {
+        let text = &gap.questions[0];
+        let asked = OWN.knowledge.ask(text, Some(&MODEL.embed(text)), on());
+        n += 1;
+        filed += usize::from(asked.filed.0 == gap.category);
+        if matches!(asked.verdict, Verdict::Answer(_)) {
+            answered.push(text);
+        }
+    }
+    println!("{filed} of {n} gaps filed as they say");
+    assert!(n > 80 && filed * 20 >= n * 19 && answered.is_empty(), "{filed} of {n}; answered: {answered:?}");
+}
+
+#[test]
+fn what_has_been_replaced_is_not_told_to_who_asks_for_today() {
+    let told = |question: &str| {
+        let asked = OWN.knowledge.ask(question, Some(&MODEL.embed(question)), on());
+        match &asked.verdict {
+            Verdict::Answer(candidate) => vec![candidate.entry.id.to_string()],
+            Verdict::Offer(offered) => offered.iter().map(|c| c.entry.id.to_string()).collect(),
+            _ => Vec::new(),
+        }
+    };
+    assert_eq!(told("小规模纳税人增值税现在按几个点交").first().unwrap(), "vat-small-taxpayer-2026");
+    let both = told("小规模2020年减按1%征收到什么时候");
+    assert!(
+        both.contains(&"vat-small-taxpayer-1pct-2020".to_owned()),
+        "the one of that year is told or offered: {both:?}"
+    );
 }
 
 #[test]
