@@ -6,13 +6,13 @@ use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use xinqi::clock::{Clock, Timestamp};
 use xinqi::config::Config;
-use xinqi::conversation::{self, Cause, Event, Happening, Memory, NUMBER, Office};
+use xinqi::conversation::{self, Office};
 use xinqi::desk::Handbook;
 use xinqi::knowledge::{Asked, Validity, Verdict, shorten};
 use xinqi::library;
 use xinqi::meaning::{Model, VectorCache};
 use xinqi::thinker::cache_file;
-use xinqi::ticket::{FollowerId, Number};
+use xinqi::ticket::Number;
 
 #[derive(Deserialize)]
 struct Question {
@@ -147,11 +147,7 @@ fn reply(desk: &Desk<'_>, vector: Option<&[f32]>, text: &str) -> String {
     let (settings, handbook, now) = (desk.config.settings(), &desk.handbook, desk.now);
     let office =
         Office { knowledge: &handbook.knowledge, calendar: &handbook.calendar, settings: &settings, vector };
-    let happening =
-        Happening { cause: Cause(1), follower: FollowerId(1), event: Event::Said(text.to_owned()) };
-    let step = conversation::step(&office, now, &Memory::default(), &happening);
-    let number = Number::new(now.date(), 1).to_string();
-    step.reply.map(|reply| reply.replace(NUMBER, &number)).unwrap_or_default()
+    conversation::rehearse(&office, now, text, &Number::new(now.date(), 1).to_string())
 }
 
 fn explain(desk: &Desk<'_>, text: &str) {

@@ -4,10 +4,10 @@
 use crate::calendar::Calendar;
 use crate::clock::{Clock, Timestamp};
 use crate::conversation::{self, Cause, Event, Happening, Office, Refusal, Settings, StaffAct, Text};
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Asked, Knowledge};
 use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
-use crate::ticket::{FollowerId, TicketId};
+use crate::ticket::{FollowerId, Number, TicketId};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -144,6 +144,21 @@ impl Desk {
     async fn vector(&self, question: &str) -> Option<Vec<f32>> {
         let wanted = self.handbook.load().knowledge.wants_vector(question, self.clock.now().date());
         if wanted { self.thinker.vector(question).await } else { None }
+    }
+
+    /// What would come of a first message, and what was weighed; nothing happens.
+    pub async fn rehearse(&self, text: &str) -> (Arc<Asked>, String) {
+        let vector = self.vector(text).await;
+        let (handbook, now) = (self.handbook.load_full(), self.clock.now());
+        let office = Office {
+            knowledge: &handbook.knowledge,
+            calendar: &handbook.calendar,
+            settings: &self.settings,
+            vector: vector.as_deref(),
+        };
+        let asked = handbook.knowledge.ask(text, vector.as_deref(), now.date());
+        let number = Number::new(now.date(), 1).to_string();
+        (asked, conversation::rehearse(&office, now, text, &number))
     }
 
     /// The sentence model at work.

@@ -260,6 +260,14 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
     turn.finish()
 }
 
+/// What somebody who has never written would read, were this their first message; a new ticket gets this number.
+pub fn rehearse(office: &Office<'_>, now: Timestamp, text: &str, number: &str) -> String {
+    let event = Event::Said(text.to_owned());
+    let happening = Happening { cause: Cause(1), follower: FollowerId(1), event };
+    let reply = step(office, now, &Memory::default(), &happening).reply;
+    reply.map(|reply| reply.replace(NUMBER, number)).unwrap_or_default()
+}
+
 /// A step in the making.
 struct Turn<'a> {
     office: &'a Office<'a>,

@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 /// Rows of the matrix come in such groups.
 const GROUP: usize = 16;
 
+/// So many vectors are packed at a time: what is packed from is four times as large.
+const AT_A_TIME: usize = 32 * GROUP;
+
 /// Vectors of length one, in eight bits.
 #[derive(Debug, Default)]
 pub struct Vectors {
-    matrix: Option<Matrix>,
+    matrices: Vec<Matrix>,
     n: usize,
     n_padded: usize,
 }
@@ -23,22 +26,26 @@ impl Vectors {
     /// From the vectors; all of one width.
     pub fn new(vectors: &[Coarse]) -> Self {
         let width = vectors.first().map_or(0, |vector| vector.bytes.len());
-        let n_padded = vectors.len().next_multiple_of(GROUP);
-        let mut rows = vec![0.0; n_padded * width];
-        for (row, vector) in rows.chunks_exact_mut(width.max(1)).zip(vectors) {
-            row.iter_mut().zip(vector.numbers()).for_each(|(to, number)| *to = number);
-        }
-        let matrix = Matrix::pack(&rows, n_padded, width, vec![0.0; n_padded]);
-        Self { matrix, n: vectors.len(), n_padded }
+        let mut rows = Vec::new();
+        let mut pack = |vectors: &[Coarse]| {
+            let n_padded = vectors.len().next_multiple_of(GROUP);
+            rows.clear();
+            rows.extend(vectors.iter().flat_map(Coarse::numbers));
+            rows.resize(n_padded * width, 0.0);
+            Matrix::pack(&rows, n_padded, width, vec![0.0; n_padded])
+        };
+        // Nothing is packed where the vectors have no width, and nothing is near then.
+        let matrices = vectors.chunks(AT_A_TIME).map_while(&mut pack).collect();
+        Self { matrices, n: vectors.len(), n_padded: vectors.len().next_multiple_of(GROUP) }
     }
 
     /// The cosine of this vector with each; wrong by less than 0.01.
     pub fn cosines(&self, isa: Isa, vector: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; self.n_padded];
-        if let Some(matrix) = &self.matrix {
-            let mut row = Quantised::default();
-            row.set(vector, vector.len());
-            matrix.times(isa, &row, &mut out);
+        let mut row = Quantised::default();
+        row.set(vector, vector.len());
+        for (matrix, out) in self.matrices.iter().zip(out.chunks_mut(AT_A_TIME)) {
+            matrix.times(isa, &row, out);
         }
         out.truncate(self.n);
         out

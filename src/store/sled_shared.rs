@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 const N_SHARDS: usize = 64;
 /// Memories kept at hand in each shard.
-pub const MAX_AT_HAND: usize = 48;
+pub const MAX_AT_HAND: usize = 40;
 
 /// How far the writer has come.
 #[derive(Clone, Copy, Debug, Default)]

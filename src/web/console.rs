@@ -3,7 +3,9 @@
 use super::form::FormKeys;
 use super::login::Checker;
 use super::throttle::Throttle;
-use super::{SetupLink, error, knowledge_page, login, page, queue, setup, staff_page, ticket_page, visitor};
+use super::{
+    SetupLink, error, knowledge_page, login, page, queue, setup, staff_page, ticket_page, try_page, visitor,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
 use crate::notices::Notices;
@@ -100,6 +102,7 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/logout", post(login::leave))
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
+        .route("/console/try", get(try_page::show))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
         .route("/console/staff/remove", post(staff_page::remove))
         .route("/setup", get(setup::show).post(setup::submit))

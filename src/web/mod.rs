@@ -15,6 +15,7 @@ mod staff_page;
 mod throttle;
 mod ticket_page;
 mod ticket_view;
+mod try_page;
 mod visitor;
 mod webhook;
 mod words;

@@ -5,6 +5,7 @@ use crate::harness::{BETWEEN_LOOKS, House, N_LOOKS, PASSWORD, SEND, number_in};
 use crate::visitor::http;
 use std::time::Duration;
 use xinqi::staff::{Role, Staff};
+use xinqi::store::Query;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_gives_the_right_password_comes_in() {
@@ -78,6 +79,25 @@ async fn an_administrator_lets_a_colleague_go_and_never_themselves() {
     assert_eq!(refused.status, 422);
     assert!(refused.text().contains("不能移除自己"), "{}", refused.text());
     wang.page("/console").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_tried_without_anything_happening() {
+    let house = House::open().await;
+    let wang = house.colleague("王敏").await;
+    let empty = wang.page("/console/try").await;
+    assert!(empty.body.contains("像老板那样问一句") && !empty.body.contains("用户会看到"));
+    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let tried = wang.page(&format!("/console/try?q={}", encoded("员工干了半年没签合同，要双倍工资"))).await;
+    for part in ["直接答复", "没签书面劳动合同", "字词", "最近的问法", "镇总工会"] {
+        assert!(tried.text().contains(part), "{part}: {}", tried.text());
+    }
+    let unknown = wang.page(&format!("/console/try?q={}", encoded("厂房屋顶能装光伏吗<b>"))).await;
+    assert!(unknown.text().contains("转人工") && unknown.body.contains("&#60;b&#62;"), "{}", unknown.body);
+    assert!(
+        house.store().tickets(&Query::default()).await.unwrap().tickets.is_empty(),
+        "no ticket was opened"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
