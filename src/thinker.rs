@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// A message waits so long for its turn before it goes without; WeChat's own limit is five seconds.
-const WAIT: Duration = Duration::from_millis(4);
+const WAIT: Duration = Duration::from_millis(2);
 
 /// Computes what messages mean. Shared; of no use until a model is given to it.
 #[derive(Debug)]
