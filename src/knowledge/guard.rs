@@ -60,8 +60,10 @@ pub fn contradicts(question: &str, entry: &Entry, on: Date) -> bool {
 /// The question is about what was: it names a year that is over or what people call those years, or asks whether
 /// something still holds.
 pub fn is_about_then(question: &str, on: Date) -> bool {
-    const THEN: [&str; 12] =
-        ["疫情", "封控", "封城", "那年", "那时", "当年", "当时", "以前", "之前", "那会", "还能", "还有"];
+    const THEN: [&str; 17] = [
+        "疫情", "封控", "封城", "那年", "那时", "当年", "当时", "以前", "之前", "那会", "还能", "还有",
+        "还要", "还用", "还需", "还得", "还在",
+    ];
     let bare = captures(&BARE_YEAR, question).into_iter().filter_map(|year| year.parse().ok());
     years(question, on).into_iter().chain(bare).any(|year| year < on.year())
         || THEN.iter().any(|word| question.contains(word))

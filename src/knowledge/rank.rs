@@ -87,6 +87,10 @@ const MAX_CANDIDATES: usize = 10;
 const WAKE: f32 = 0.35;
 /// By this share of the likelihood of what is over and stands first, something else comes near: which is meant is not clear.
 const RIVAL: f32 = 0.1;
+/// The second is nearly as likely: which of the two is meant, the follower knows best.
+const TIED: f32 = 2.0 / 3.0;
+/// Twice as likely meant as not.
+const SURELY_MEANT: f32 = 2.0 / 3.0;
 /// So sure of words alone that meaning is not asked.
 const DECISIVE: f32 = 0.95;
 /// A message of more characters is a story: its subject is offered, not answered.
@@ -122,7 +126,7 @@ pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date
         "" => Search::default(),
         _ => k.search(Learned::shipped(), &question, vector),
     };
-    let (filed, gap) = (filed(k, &search), search.beside.gap.map(|gap| k.gaps[gap].title.as_str().into()));
+    let (filed, gap) = (filed(k, &search), search.beside.gap.map(|gap| k.gaps[gap].title.clone()));
     let found = candidates(k, search.found);
     let first = found.first();
     let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
@@ -162,16 +166,18 @@ fn decide(
     let is_past = |c: &Candidate| is_past_of(c, first, on) && !guard::names_past_year(question, on);
     let near = found.iter().filter(|c| c.score >= t.offer * WAKE && !is_past(c));
     let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
-    // What is over is told to whoever asks for that time, or where nothing else comes near; where something has replaced
-    // it, not to whoever asks for today.
+    // What is over is told to whoever asks for that time, or where nothing else comes near. Whoever asks for today is told
+    // so much only of a matter that is surely the one meant, and that nothing has replaced.
     let is_over = |c: &Candidate| matches!(c.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
     let rival = found.iter().skip(1).any(|c| c.score >= first.score * RIVAL);
-    let is_replaced = first.entry.superseded_by.is_some() && guard::is_about_now(question);
-    let is_vague = is_over(first) && (rival || is_replaced) && !guard::is_about_then(question, on);
+    let is_for_today =
+        guard::is_about_now(question) && (first.score < SURELY_MEANT || first.entry.superseded_by.is_some());
+    let is_vague = is_over(first) && (rival || is_for_today) && !guard::is_about_then(question, on);
     // Of two that followed one another the question may mean the earlier one.
     let is_of_before = guard::names_past_year(question, on)
         && near.iter().any(|other| other.entry.superseded_by.as_ref() == Some(&first.entry.id));
-    if first.score >= t.answer && !holds_back && !is_vague && !is_of_before {
+    let is_tied = found.get(1).is_some_and(|second| second.score >= first.score * TIED);
+    if first.score >= t.answer && !(holds_back || is_vague || is_of_before || is_tied) {
         return Verdict::Answer(first.clone());
     }
     Verdict::Offer(if is_over(first) { with_successor(near, found, first) } else { near })
@@ -236,16 +242,18 @@ fn filed(k: &Knowledge, search: &Search) -> (Category, Department) {
     if votes().map(|(_, weight)| weight).sum::<f32>() < NEEDS {
         return FILED_NOWHERE;
     }
-    let most = |weight: &dyn Fn((Category, Department)) -> f32, among: &[(Category, Department)]| {
-        among.iter().copied().max_by(|a, b| weight(*a).total_cmp(&weight(*b)))
-    };
-    let pairs: Vec<(Category, Department)> = votes().map(|(pair, _)| pair).collect();
-    let sum = |keep: &dyn Fn((Category, Department)) -> bool| -> f32 {
-        votes().filter(|(pair, _)| keep(*pair)).map(|(_, weight)| weight).sum()
-    };
-    let Some((category, _)) = most(&|(category, _)| sum(&|pair| pair.0 == category), &pairs) else {
-        return FILED_NOWHERE;
-    };
-    let inside: Vec<_> = pairs.into_iter().filter(|(other, _)| *other == category).collect();
-    most(&|own| sum(&|pair| pair == own), &inside).unwrap_or(FILED_NOWHERE)
+    let category = heaviest(votes().map(|((category, _), weight)| (category, weight)));
+    heaviest(votes().filter(|((other, _), _)| Some(*other) == category)).unwrap_or(FILED_NOWHERE)
+}
+
+/// What has most of the votes; of equals the one voted for first.
+fn heaviest<T: Copy + PartialEq>(votes: impl Iterator<Item = (T, f32)>) -> Option<T> {
+    let mut sums: Vec<(T, f32)> = Vec::new();
+    for (choice, weight) in votes {
+        match sums.iter_mut().find(|(other, _)| *other == choice) {
+            Some((_, sum)) => *sum += weight,
+            None => sums.push((choice, weight)),
+        }
+    }
+    sums.into_iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(choice, _)| choice)
 }

@@ -42,9 +42,9 @@ fn questions_nothing_was_learned_from_fare_as_the_readme_says() {
     assert!(figures.n >= 400 && figures.n_abstain >= 70);
     assert_eq!(figures.local_as_if, 0, "a local figure told for another place");
     assert_eq!(figures.expired_unsaid, 0, "an expired policy told as if it held");
-    assert!(figures.answered_right >= 0.78 && figures.answered_wrong <= 0.025);
+    assert!(figures.answered_right >= 0.78 && figures.answered_wrong <= 0.02);
     assert!(figures.first >= 0.90 && figures.within_three >= 0.97);
-    assert!(figures.abstain_answered <= 0.05 && figures.not_answered <= 0.035);
+    assert!(figures.abstain_answered <= 0.05 && figures.not_answered <= 0.03);
     assert!(figures.category_right >= 0.89 && figures.expired_right >= 0.85);
 }
 
@@ -69,6 +69,25 @@ fn what_is_known_to_have_no_answer_is_not_answered_and_files_the_ticket() {
     }
     println!("{filed} of {n} gaps filed as they say");
     assert!(n > 80 && filed * 20 >= n * 19 && answered.is_empty(), "{filed} of {n}; answered: {answered:?}");
+}
+
+#[test]
+fn of_two_that_are_nearly_as_likely_neither_is_told() {
+    let mut n_told = 0;
+    for (at, question) in OWN.knowledge.suite().iter().enumerate() {
+        let asked = OWN.knowledge.ask(&question.text, OWN.vector(at), on());
+        if let (Verdict::Answer(told), Some(second)) = (&asked.verdict, asked.candidates.get(1)) {
+            n_told += 1;
+            assert!(
+                second.score < told.score * 0.67,
+                "{}: {} or {}",
+                question.text,
+                told.entry.id,
+                second.entry.id
+            );
+        }
+    }
+    assert!(n_told > 500);
 }
 
 #[test]
