@@ -227,7 +227,7 @@ fn print_suite(part: &str, s: &SuiteFigures, misses: bool) {
 /// Learns the weights and writes them where the next build takes them from.
 pub fn train(config: &Config, dir: &Path) -> anyhow::Result<ExitCode> {
     let cache = evaluate::cache_dir(&config.data_dir)?;
-    let model = Model::load(&config.model_file).ok().context("没有语义模型不能训练：两套权重都要它")?;
+    let model = Model::load(&config.model_file).context("没有语义模型不能训练：两套权重都要它")?;
     let own = own(config, Some(&model), &cache)?;
     let sets = Set::read_all(dir)?;
     let far = evaluate::far(&sets, Some(&model), &cache, Some(true));

@@ -5,11 +5,11 @@ pub mod data;
 mod examples;
 mod lens;
 pub mod metrics;
-mod own;
+mod suite;
 mod train;
 
 pub use examples::Own;
-pub use own::{SuiteFigures, measure as measure_suite};
+pub use suite::{SuiteFigures, measure as measure_suite};
 
 use crate::knowledge::normalise;
 use crate::matching::{Engine, Found, Kind, Learned, Search, Synonyms};

@@ -1,11 +1,13 @@
 //! Known gaps (已知没有答案的问题, `gaps/<category>.toml`): what owners ask and no entry answers. A question that comes nearer
 //! to one of these than to any entry goes to a person, and the gap says to whom. Knows the files; not what nearness is.
 
-use super::file::{FileError, parse_toml, read_text};
+use super::file::{Entry, FileError, parse_toml, read_text};
 use super::suite::{Purpose, SuiteQuestion};
 use super::{Category, Department, normalise};
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// More than this are refused.
 const MAX_GAPS: usize = 5_000;
@@ -16,7 +18,7 @@ const MAX_TITLE_CHARS: usize = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// What it is about, for staff.
-    pub title: String,
+    pub title: Arc<str>,
     /// Under which category a ticket about it belongs.
     pub category: Category,
     /// Who answers for it.
@@ -63,7 +65,7 @@ pub fn read(dir: &Path) -> Result<Vec<Gap>, Vec<FileError>> {
                 errors.push(FileError { file: file.clone(), line, what });
             }
             let department = front.department.unwrap_or(category.department());
-            gaps.push(Gap { title: front.title, category, department, questions: front.questions });
+            gaps.push(Gap { title: front.title.into(), category, department, questions: front.questions });
         }
     }
     if gaps.len() > MAX_GAPS {
@@ -85,12 +87,27 @@ fn fault(front: &Front) -> Option<String> {
     empty.map(|question| format!("“{title}”的问法“{question}”里没有字"))
 }
 
+/// What has an answer is no gap: no phrasing of an entry (by its normalised form) may be one of a gap.
+pub fn check(gaps: &[Gap], entries: &FxHashMap<String, &Entry>, dir: &Path, errors: &mut Vec<FileError>) {
+    for gap in gaps {
+        for question in &gap.questions {
+            let Some(entry) = entries.get(&normalise(question)) else { continue };
+            let file = dir.join(gap.category.folder()).with_extension("toml");
+            let text = read_text(&file).unwrap_or_default();
+            let line = text.lines().position(|line| line.contains(question)).map_or(1, |n| n + 1);
+            let id = &entry.id;
+            let what = format!("“{}”的问法“{question}”是 {id} 的问法：有答案的问题不该在这里", gap.title);
+            errors.push(FileError { file, line, what });
+        }
+    }
+}
+
 /// The wordings of the suite that nothing answers and that may be learned from: each a gap of its own.
 pub fn of_suite(suite: &[SuiteQuestion]) -> impl Iterator<Item = Gap> {
     suite.iter().filter(|question| question.train && question.purpose == Purpose::Abstain).map(|question| {
         let category = question.category.unwrap_or(Category::Service);
         Gap {
-            title: question.text.clone(),
+            title: question.text.as_str().into(),
             category,
             department: category.department(),
             questions: vec![question.text.clone()],

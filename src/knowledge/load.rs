@@ -190,7 +190,6 @@ fn read_bounded(path: &Path) -> Result<String, Vec<FileError>> {
 
 /// Errors that only show when all entries are seen together.
 fn check_together(entries: &[Entry], gaps: &[Gap], dir: &Path, errors: &mut Vec<FileError>) {
-    let mut gap_errors = Vec::new();
     let mut phrases: FxHashMap<String, &Entry> = FxHashMap::default();
     let mut ids: FxHashMap<&str, &Entry> = FxHashMap::default();
     let mut error = |entry: &Entry, needle: &str, what: String| {
@@ -208,24 +207,12 @@ fn check_together(entries: &[Entry], gaps: &[Gap], dir: &Path, errors: &mut Vec<
             }
         }
     }
-    for gap in gaps {
-        for question in &gap.questions {
-            if let Some(entry) = phrases.get(&normalise(question)) {
-                let what = format!(
-                    "“{}”的问法“{question}”是 {} 的问法：有答案的问题不该在这里",
-                    gap.title, entry.id
-                );
-                let file = dir.join("gaps").join(gap.category.folder()).with_extension("toml");
-                gap_errors.push(FileError { file, line: 1, what });
-            }
-        }
-    }
     for entry in entries {
         if let Some(successor) = entry.superseded_by.as_ref().filter(|id| !ids.contains_key(id.as_str())) {
             error(entry, "superseded_by", format!("没有编号为“{successor}”的条目"));
         }
     }
-    errors.extend(gap_errors);
+    gaps::check(gaps, &phrases, &dir.join("gaps"), errors);
 }
 
 fn synonyms(path: &Path) -> Result<Synonyms, FileError> {

@@ -9,8 +9,6 @@ use super::text::{Gram, normalise};
 #[derive(Debug, Default)]
 pub struct Gaps {
     phrases: Phrases,
-    /// Of each phrasing its gap.
-    owner: Vec<u32>,
 }
 
 /// The gap that comes nearest to a question.
@@ -34,12 +32,12 @@ impl Gaps {
                 owner.push(n as u32);
             }
         }
-        Self { phrases: Phrases::build(&grams, owner.clone(), gaps.len()), owner }
+        Self { phrases: Phrases::build(&grams, owner, gaps.len()) }
     }
 
     /// The gap of a phrasing.
     pub fn owner(&self, phrase: usize) -> usize {
-        self.owner[phrase] as usize
+        self.phrases.owner(phrase as u32) as usize
     }
 
     /// How near each gap comes in words; `without` leaves one phrasing out of account, for measuring.

@@ -14,13 +14,15 @@ pub struct Texts {
     passage_starts: Vec<usize>,
     wholes: Vec<Passage>,
     gaps: Vec<Passage>,
+    has_phrasings: bool,
 }
 
 impl Texts {
     /// Of these documents, and of the phrasings of the gaps beside them.
     pub fn of(docs: &[Doc], gaps: &[Vec<String>]) -> Self {
         let gaps = gaps.iter().flatten().map(|text| doc::phrase(text)).collect();
-        let mut texts = Self { gaps, ..Self::default() };
+        let has_phrasings = docs.iter().any(|doc| !doc.phrases.is_empty());
+        let mut texts = Self { gaps, has_phrasings, ..Self::default() };
         for doc in docs {
             texts.starts.push(texts.parts.len());
             texts.parts.extend(doc::parts(doc));
@@ -126,10 +128,8 @@ impl Sense {
             let through = |vector: &Coarse| lens.through(isa, &vector.numbers().collect::<Vec<_>>());
             Vectors::new(&vectors.iter().map(|vector| Coarse::of(&through(vector))).collect::<Vec<_>>())
         };
-        // Only documents with phrasings have passages beside their parts.
-        let has_phrasings = !texts.passages.is_empty();
         let through =
-            has_phrasings.then(|| Through { lens: lens.clone(), parts: seen(parts), gaps: seen(gaps) });
+            texts.has_phrasings.then(|| Through { lens: lens.clone(), parts: seen(parts), gaps: seen(gaps) });
         Some(Self {
             isa,
             parts: Vectors::new(parts),

@@ -137,4 +137,17 @@ mod tests {
         slow.read_to_end(&mut rest).await.unwrap();
         assert!(!String::from_utf8_lossy(&rest).contains("200"));
     }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nobody_asks_ends_and_gives_its_place_back() {
+        let limits = Limits { connections: 1, headers_within: Duration::from_millis(50) };
+        let (address, _stop, _served) = start(limits).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut idle).await.starts_with("HTTP/1.1 200"));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0, "it asked once and then no more");
+        let mut other = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut other).await.starts_with("HTTP/1.1 200"), "the one before never asked at all");
+        assert_eq!(silent.read(&mut [0; 16]).await.unwrap(), 0);
+    }
 }

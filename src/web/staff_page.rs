@@ -1,5 +1,5 @@
-//! Who works here, taking somebody on and letting somebody go; for administrators. Knows the form; what a fit name or password is decides
-//! `staff`.
+//! Who works here, taking somebody on and letting somebody go; for administrators. Knows the forms; what a fit name or
+//! password is decides `staff`.
 
 use super::Hall;
 use super::error::WebError;
@@ -109,8 +109,8 @@ pub(super) async fn submit(State(hall): State<Arc<Hall>>, posted: Posted) -> Res
     }
 }
 
-/// Somebody is let go: their sessions end at once, what they wrote stays. Nobody lets themselves go, so an administrator is
-/// always left.
+/// Somebody is let go: their sessions end at once, what they wrote stays. Nobody lets themselves go. Two administrators who
+/// let each other go in the same moment may leave none: the next start prints the link that makes the first one.
 pub(super) async fn remove(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
     let form = posted.open()?;
     if !form.user.is_admin() {

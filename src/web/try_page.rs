@@ -82,7 +82,7 @@ async fn outcome(hall: &Hall, question: &str) -> Outcome {
 fn facts(asked: &Asked, thresholds: Thresholds) -> Vec<(&'static str, String)> {
     let (category, department) = asked.filed;
     let mut facts = vec![
-        ("判断依据", if asked.meaning { "字词和语义" } else { "只有字词" }.to_owned()),
+        ("判断依据", basis(asked).to_owned()),
         (
             "门槛",
             format!(
@@ -96,6 +96,15 @@ fn facts(asked: &Asked, thresholds: Thresholds) -> Vec<(&'static str, String)> {
     facts.extend(asked.place.as_ref().map(|place| ("问到的外地", place.name.clone())));
     facts.extend(asked.gap.as_ref().map(|gap| ("最近的已知缺口", shorten(gap, 40))));
     facts
+}
+
+/// What the verdict rests on.
+fn basis(asked: &Asked) -> &'static str {
+    match (asked.meaning, asked.decisive) {
+        (true, _) => "字词和语义",
+        (false, true) => "只看字词就够了",
+        (false, false) => "只有字词：语义还没算好，或者没有模型",
+    }
 }
 
 fn row(candidate: &Candidate, meaning: bool) -> Row {
