@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-const N_SHARDS: usize = 16;
+const N_SHARDS: usize = 64;
 /// Memories kept at hand in each shard.
-pub const MAX_AT_HAND: usize = 160;
+pub const MAX_AT_HAND: usize = 40;
 
 /// How far the writer has come.
 #[derive(Clone, Copy, Debug, Default)]
