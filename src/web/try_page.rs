@@ -91,10 +91,10 @@ fn facts(asked: &Asked, thresholds: Thresholds) -> Vec<(&'static str, String)> {
                 percent(thresholds.offer)
             ),
         ),
-        ("转人工时归入", format!("{} · {}", category.name(), department.name())),
+        ("归入", format!("{} · {}", category.name(), department.name())),
     ];
     facts.extend(asked.place.as_ref().map(|place| ("问到的外地", place.name.clone())));
-    facts.extend(asked.gap.as_ref().map(|gap| ("最近的已知缺口", shorten(gap, 40))));
+    facts.extend(asked.gap.as_ref().map(|gap| ("最近缺口", shorten(gap, 40))));
     facts
 }
 

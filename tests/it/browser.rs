@@ -258,13 +258,15 @@ async fn staff_answer_a_ticket_and_the_follower_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_phone_neither_queue_nor_ticket_scrolls_sideways() {
+async fn on_a_phone_no_page_scrolls_sideways_however_long_a_name_is() {
+    const NAME: &str = "欧阳建国莘庄镇经济发展办公室驻楼联络员甲";
     let (dir, service) = house();
-    takes_on(&dir, "李强");
+    let added = staff_add(dir.path(), NAME, "admin", PASSWORD);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     journey(true, service, async |phone, _service| {
         asks(&phone).await;
         assert!(!phone.scrolls_sideways().await, "the simulator is too wide");
-        phone.logs_in("李强").await;
+        phone.logs_in(NAME).await;
         let row = phone.sees("#queue-body .subject a", QUESTION).await;
         phone.shoots("queue").await;
         assert!(!phone.scrolls_sideways().await, "the queue is too wide");
@@ -275,6 +277,14 @@ async fn on_a_phone_neither_queue_nor_ticket_scrolls_sideways() {
         phone.sees("#ticket-body .bubble", "请带营业执照到窗口").await;
         phone.shoots("ticket").await;
         assert!(!phone.scrolls_sideways().await, "the ticket is too wide");
+        phone.opens("/console/staff").await;
+        assert!(!phone.scrolls_sideways().await, "the staff page is too wide");
+        phone.opens("/console/try").await;
+        phone.writes("#q", "招了个厨师三个月没签合同要赔多少").await;
+        phone.presses("form .primary").await;
+        phone.sees(".phone .bubble", "没签书面劳动合同").await;
+        phone.shoots("try").await;
+        assert!(!phone.scrolls_sideways().await, "the page for trying is too wide");
     })
     .await;
     drop(dir);
