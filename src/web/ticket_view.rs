@@ -55,6 +55,8 @@ struct Fate {
     /// `good`, `soon`, `late` or `quiet`.
     class: &'static str,
     text: String,
+    /// It is on its way; the page looks again soon.
+    going: bool,
 }
 
 /// An entry the bot had considered.
@@ -157,7 +159,9 @@ fn fate(delivery: &Delivery, now: Timestamp) -> Fate {
         Settlement::Parked(why) => ("soon", format!("等待用户来信后送达（{why}）")),
         Settlement::Failed(why) => ("late", format!("没有送达（{why}）")),
     };
-    Fate { class, text }
+    // A first try is a matter of moments; later ones are minutes apart.
+    let going = matches!(delivery.fate, Settlement::Due(_)) && delivery.last_error.is_none();
+    Fate { class, text, going }
 }
 
 /// What the bot had considered, as links to the entries.

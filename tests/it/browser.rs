@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
 
 const PASSWORD: &str = "correct horse battery";
@@ -138,6 +139,17 @@ impl Screen {
         self.finds(css).await.click().await.unwrap();
     }
 
+    /// Follows a link of a page that refreshes itself: one that has been replaced meanwhile is looked for again.
+    async fn follows(&self, css: &str, text: &str) {
+        loop {
+            match self.sees(css, text).await.click().await {
+                Ok(()) => return,
+                Err(error) if matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_)) => {}
+                Err(error) => panic!("{css} cannot be pressed: {error}"),
+            }
+        }
+    }
+
     async fn logs_in(&self, name: &str) {
         self.opens("/console/login").await;
         self.writes("#name", name).await;
@@ -239,9 +251,9 @@ async fn staff_answer_a_ticket_and_the_follower_reads_it() {
     journey(false, service, async |screen, _service| {
         let number = asks(&screen).await;
         screen.logs_in("李强").await;
-        let row = screen.sees("#queue-body .subject a", QUESTION).await;
+        screen.sees("#queue-body .subject a", QUESTION).await;
         screen.shoots("queue").await;
-        row.click().await.unwrap();
+        screen.follows("#queue-body .subject a", QUESTION).await;
         screen.sees("#ticket-body .number", &number).await;
         screen.writes("#text", "不需要护照，请带营业执照到窗口。").await;
         screen.presses("#answer button[value=answer]").await;
@@ -267,10 +279,10 @@ async fn on_a_phone_no_page_scrolls_sideways_however_long_a_name_is() {
         asks(&phone).await;
         assert!(!phone.scrolls_sideways().await, "the simulator is too wide");
         phone.logs_in(NAME).await;
-        let row = phone.sees("#queue-body .subject a", QUESTION).await;
+        phone.sees("#queue-body .subject a", QUESTION).await;
         phone.shoots("queue").await;
         assert!(!phone.scrolls_sideways().await, "the queue is too wide");
-        row.click().await.unwrap();
+        phone.follows("#queue-body .subject a", QUESTION).await;
         phone.writes("#text", "不需要护照，请带营业执照到窗口。").await;
         phone.presses("#answer button[value=answer]").await;
         phone.finds(".flash[role=status]").await;

@@ -4,6 +4,8 @@
 
 (() => {
   const EVERY_MS = 10_000;
+  // An answer on its way is gone within a second or two; whoever wrote it waits for the word.
+  const SOON_MS = 1_500;
   const byId = (id) => document.getElementById(id);
 
   // The browser may refuse storage; then there are no drafts, and nothing else is missing.
@@ -32,7 +34,8 @@
   }
 
   function show(html) {
-    if (html === last) return;
+    // Nothing is pulled away from under a finger or a pressed mouse button.
+    if (html === last || live.matches(":active")) return;
     last = html;
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
     const open = [...live.querySelectorAll("details[open][id]")].map((details) => details.id);
@@ -71,9 +74,17 @@
     busy = false;
   }
 
+  let nSoon = 0;
+  function next() {
+    nSoon = live.querySelector("[data-going]") ? nSoon + 1 : 0;
+    // What is still on its way after half a minute is in some trouble: then the calm pace does.
+    const soon = nSoon > 0 && nSoon < 20;
+    setTimeout(() => refresh().finally(next), soon ? SOON_MS : EVERY_MS);
+  }
+
   if (live) {
     dress();
-    setInterval(refresh, EVERY_MS);
+    next();
     document.addEventListener("visibilitychange", refresh);
   }
 
