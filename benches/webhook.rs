@@ -3,7 +3,8 @@
 //! - latency at half of that load, and with questions no two of which are alike, so that meaning is computed;
 //! - turns that open a ticket, beside raw fsync; resident memory at 100,000 tickets.
 //!
-//! `cargo bench --bench webhook` (about two minutes); `-- quick` is a smaller run that checks and prints the same.
+//! `cargo bench --bench webhook` (about two minutes); `-- quick` is a smaller run that checks and prints the same, `-- memory`
+//! measures resident memory only.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -40,6 +41,8 @@ struct Size {
 }
 
 fn main() {
+    // As the service does: the figures are those of its heaps.
+    xinqi::app::with_few_arenas(&Config::environment());
     let quick = std::env::args().any(|argument| argument == "quick");
     let size = if quick {
         Size { n_requests: 6_000, n_followers: 200, n_tickets: 2_000, n_stored: 3_000 }
@@ -47,6 +50,9 @@ fn main() {
         Size { n_requests: 100_000, n_followers: 2_000, n_tickets: 20_000, n_stored: 100_000 }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    if std::env::args().any(|argument| argument == "memory") {
+        return runtime.block_on(memory(&size, &phones()));
+    }
     runtime.block_on(run(&size));
 }
 

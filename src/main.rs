@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use xinqi::app::App;
+use xinqi::app::{self, App};
 use xinqi::clock::Clock;
 use xinqi::config::{Config, LogFormat};
 use xinqi::control::{self, Command as Control};
@@ -101,11 +101,15 @@ enum StaffCommand {
 }
 
 fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if matches!(arguments.command, None | Some(Command::Serve)) {
+        app::with_few_arenas(&Config::environment());
+    }
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("no runtime")
-        .and_then(|runtime| runtime.block_on(run(Arguments::parse())));
+        .and_then(|runtime| runtime.block_on(run(arguments)));
     match done {
         Ok(code) => code,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! The file format of an entry → [`Entry`]; every error with file and line. Knows the format, not what is done with it.
 
+use super::pattern::Pattern;
 use super::{Category, Department, EntryId};
 use crate::matching::place::Region;
 use jiff::civil::Date;
@@ -361,12 +362,12 @@ fn check_words(front: &FrontMatter, errors: &mut Errors<'_>) {
         }
     }
     for pattern in &front.patterns {
-        if let Err(error) = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default();
-            errors.holding(pattern, format!("正则“{pattern}”写得不对：{reason}"));
-        } else if regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match("")) {
-            errors.holding(pattern, format!("正则“{pattern}”连空话也匹配，太宽了"));
+        match Pattern::new(pattern) {
+            Err(reason) => errors.holding(pattern, format!("正则“{pattern}”写得不对：{reason}")),
+            Ok(compiled) if compiled.is_match("") => {
+                errors.holding(pattern, format!("正则“{pattern}”连空话也匹配，太宽了"));
+            }
+            Ok(_) => {}
         }
     }
     if front.keywords.is_empty() {

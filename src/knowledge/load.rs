@@ -3,13 +3,13 @@
 use super::answer::{MAX_REPLY, OfficeFacts, Validity};
 use super::file::{self, Entry, FileError};
 use super::gaps::{self, Gap};
+use super::pattern::Pattern;
 use super::smalltalk::Talks;
 use super::suite::{self, Purpose, SuiteQuestion};
 use super::{Category, EntryId, Knowledge, MAX_CACHED, MAX_TOLD, Place, Region, Thresholds, normalise};
 use crate::matching::{Doc, Engine, Synonyms};
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
-use regex::Regex;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,7 +102,7 @@ fn build(
         first_phrase.push(n_phrases);
         n_phrases += phrases.len();
         // Each was compiled once when its file was read; what did not compile is an error there.
-        patterns.push(entry.patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect());
+        patterns.push(entry.patterns.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect());
     }
     let by_id = entries.iter().enumerate().map(|(n, entry)| (entry.id.clone(), n)).collect();
     gaps.extend(gaps::of_suite(&suite));

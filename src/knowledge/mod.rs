@@ -5,6 +5,7 @@ mod file;
 mod gaps;
 mod guard;
 mod load;
+mod pattern;
 mod rank;
 mod smalltalk;
 mod suite;
@@ -20,8 +21,8 @@ pub use suite::{Purpose, SuiteQuestion, is_train};
 
 use crate::matching::{Engine, Learned, Search, Sense, Without};
 use jiff::civil::Date;
+use pattern::Pattern;
 use quick_cache::sync::Cache;
-use regex::Regex;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smalltalk::Talks;
@@ -158,7 +159,7 @@ pub struct Knowledge {
     suite: Vec<SuiteQuestion>,
     engine: Engine,
     /// Of each entry.
-    patterns: Vec<Vec<Regex>>,
+    patterns: Vec<Vec<Pattern>>,
     talks: Talks,
     office: OfficeFacts,
     thresholds: Thresholds,

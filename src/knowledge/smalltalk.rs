@@ -2,8 +2,8 @@
 //! Knows phrases and patterns; which of them goes before the knowledge is `Knowledge::ask`'s business.
 
 use super::file::{FileError, parse_toml, read_text};
+use super::pattern::Pattern;
 use crate::matching::text::normalise;
-use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use std::path::Path;
@@ -39,9 +39,6 @@ pub struct Talk {
     pub reply: String,
 }
 
-/// Room for the patterns' automaton; with the library's default it falls back to a search ten times as slow.
-const SET_BYTES: usize = 32 * 1024 * 1024;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TalkFile {
@@ -53,8 +50,8 @@ struct TalkFile {
 pub struct Talks {
     talks: Vec<Arc<Talk>>,
     phrases: FxHashMap<String, usize>,
-    patterns: RegexSet,
-    owner: Vec<usize>,
+    /// With the reply each belongs to, those of urgent replies first.
+    patterns: Vec<(Pattern, usize)>,
 }
 
 impl Talks {
@@ -65,7 +62,7 @@ impl Talks {
         let parsed: TalkFile = parse_toml(file, &text).map_err(|error| vec![error])?;
         let line_of = |needle: &str| text.lines().position(|line| line.contains(needle)).map_or(1, |n| n + 1);
         let mut errors = Vec::new();
-        let (mut phrases, mut sources, mut owner) = (FxHashMap::default(), Vec::new(), Vec::new());
+        let (mut phrases, mut patterns) = (FxHashMap::default(), Vec::new());
         for (n, talk) in parsed.reply.iter().enumerate() {
             if talk.reply.trim().is_empty() || talk.reply.len() > super::MAX_REPLY {
                 errors.push(error(line_of(&talk.id), format!("“{}”的答复是空的或太长", talk.id)));
@@ -77,18 +74,15 @@ impl Talks {
                 }
             }
             for pattern in &talk.patterns {
-                if let Err(e) = regex::Regex::new(pattern) {
-                    errors.push(error(line_of(pattern), format!("正则“{pattern}”写得不对：{e}")));
-                } else {
-                    sources.push(pattern.clone());
-                    owner.push(n);
+                match Pattern::new(pattern) {
+                    Ok(compiled) => patterns.push((compiled, n)),
+                    Err(e) => errors.push(error(line_of(pattern), format!("正则“{pattern}”写得不对：{e}"))),
                 }
             }
         }
-        let set = RegexSetBuilder::new(sources).size_limit(SET_BYTES).dfa_size_limit(SET_BYTES).build();
-        let patterns = set.map_err(|e| vec![error(1, e.to_string())])?;
+        patterns.sort_by_key(|(_, n)| parsed.reply[*n].kind != TalkKind::Urgent);
         if errors.is_empty() {
-            Ok(Self { talks: parsed.reply.into_iter().map(Arc::new).collect(), phrases, patterns, owner })
+            Ok(Self { talks: parsed.reply.into_iter().map(Arc::new).collect(), phrases, patterns })
         } else {
             Err(errors)
         }
@@ -96,10 +90,8 @@ impl Talks {
 
     /// The reply a message gets, if it is such talk. Danger to life wins over all.
     pub fn find(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
-        let by_pattern: Option<usize> = {
-            let found = self.patterns.matches(normalised).iter().map(|n| self.owner[n]).collect::<Vec<_>>();
-            found.into_iter().min_by_key(|n| self.talks[*n].kind != TalkKind::Urgent)
-        };
+        let by_pattern =
+            self.patterns.iter().find(|(pattern, _)| pattern.is_match(normalised)).map(|(_, n)| *n);
         let exact = if normalised.is_empty() {
             self.phrases.get(message.trim()).copied()
         } else {
