@@ -58,6 +58,9 @@ fn own(model: &Model, cache: &Path) {
         let vector = fresh.wants_vector(q, on).then(|| model.embed(q));
         black_box(fresh.ask(q, vector.as_deref(), on));
     });
+    let wordings: Vec<&str> =
+        own.knowledge.entries().iter().flat_map(|entry| entry.questions.iter().map(String::as_str)).collect();
+    let known = timed(&wordings, |q| drop(black_box(k.ask(q, None, on))));
     let again = timed(&questions, |q| drop(black_box(fresh.ask(q, None, on))));
     println!(
         "{} questions of the suite, 97 entries, {} ({} decided by words)",
@@ -65,6 +68,7 @@ fn own(model: &Model, cache: &Path) {
         model.isa().name(),
         decisive
     );
+    print("  an entry's own wording", &known);
     print("  words alone", &words);
     print("  full ask", &whole);
     print("  asked again", &again);

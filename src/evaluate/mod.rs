@@ -126,7 +126,7 @@ pub fn learn(benches: &[Bench], own: &examples::Folds<'_>, far: &[(String, Optio
     let mut learned = Learned::default();
     for meaning in [true, false] {
         *learned.of_mut(meaning).of_mut(Kind::Entry) = train::fit(&own.examples(meaning, far));
-        for kind in [Kind::Line, Kind::Text] {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Entry) {
             let mut examples = Vec::new();
             for bench in benches {
                 let of_kind = bench.examples(meaning).into_iter().filter(|(its, _)| *its == kind);

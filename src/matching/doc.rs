@@ -7,8 +7,9 @@ const PASSAGE_PIECES: usize = 80;
 const ENTRY_PASSAGE_CHARS: usize = 50;
 const WHOLE_PIECES: usize = 256;
 const PHRASE_PIECES: usize = 64;
-/// A text without title and no longer than this is a line: a question, not a document.
-const MAX_LINE_CHARS: usize = 60;
+/// Half of a collection's texts no longer than this: lines. And, where they have titles: articles.
+const LINE_CHARS: usize = 60;
+const ARTICLE_CHARS: usize = 300;
 
 /// A text that gets a vector, and how many pieces of it are looked at.
 pub type Passage = (String, usize);
@@ -31,25 +32,37 @@ pub struct Doc {
 pub enum Kind {
     /// It has phrasings.
     Entry,
-    /// A single short text.
+    /// One of many single short texts.
     Line,
-    /// A long text.
-    Text,
+    /// One of many longer texts without titles.
+    Answer,
+    /// One of many short texts with titles.
+    Article,
+    /// One of many long texts with titles.
+    Document,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Entry, Self::Line, Self::Text];
+    pub const ALL: [Self; 5] = [Self::Entry, Self::Line, Self::Answer, Self::Article, Self::Document];
 
-    /// Of this document.
-    pub fn of(doc: &Doc) -> Self {
-        if !doc.phrases.is_empty() {
-            Self::Entry
-        } else if doc.title.is_empty() && doc.body.chars().count() <= MAX_LINE_CHARS {
-            Self::Line
-        } else {
-            Self::Text
-        }
+    /// Of each of these; those without phrasings are what the most of them are.
+    pub fn of_all(docs: &[Doc]) -> Vec<Self> {
+        let mut lengths: Vec<usize> = docs
+            .iter()
+            .filter(|doc| doc.phrases.is_empty())
+            .map(|doc| doc.body.chars().take(ARTICLE_CHARS + 1).count())
+            .collect();
+        lengths.sort_unstable();
+        let usual = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
+        let n_titled = docs.iter().filter(|doc| doc.phrases.is_empty() && !doc.title.is_empty()).count();
+        let rest = match (2 * n_titled > lengths.len(), usual) {
+            (false, n) if n <= LINE_CHARS => Self::Line,
+            (false, _) => Self::Answer,
+            (true, n) if n <= ARTICLE_CHARS => Self::Article,
+            (true, _) => Self::Document,
+        };
+        docs.iter().map(|doc| if doc.phrases.is_empty() { rest } else { Self::Entry }).collect()
     }
 }
 
@@ -118,14 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_of_its_kind() {
-        let doc = |phrases: &[&str], body: &str| Doc {
+    fn a_document_is_of_its_collections_kind() {
+        let doc = |title: &str, phrases: &[&str], n_chars: usize| Doc {
+            title: title.to_owned(),
             phrases: phrases.iter().map(|phrase| (*phrase).to_owned()).collect(),
-            body: body.to_owned(),
+            body: "长".repeat(n_chars),
             ..Doc::default()
         };
-        assert_eq!(Kind::of(&doc(&["a", "b"], "")), Kind::Entry);
-        assert_eq!(Kind::of(&doc(&[], "剧烈运动后咯血怎么办")), Kind::Line);
-        assert_eq!(Kind::of(&doc(&[], &"很长".repeat(60))), Kind::Text);
+        let kind = |title: &str, n_chars: usize| {
+            let docs = [doc(title, &[], n_chars), doc(title, &[], n_chars + 1), doc("a", &["b"], 9)];
+            let kinds = Kind::of_all(&docs);
+            assert!(kinds[0] == kinds[1] && kinds[2] == Kind::Entry);
+            kinds[0]
+        };
+        assert_eq!(kind("", 20), Kind::Line);
+        assert_eq!(kind("", 200), Kind::Answer);
+        assert_eq!(kind("第七条", 20), Kind::Article);
+        assert_eq!(kind("通知", 2_000), Kind::Document);
+        assert!(Kind::of_all(&[]).is_empty());
     }
 }

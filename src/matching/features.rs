@@ -33,6 +33,12 @@ features! {
     PASSAGE = "passage";
     /// Cosine to the document as a whole.
     WHOLE = "whole";
+    /// Cosine to the title of a document without phrasings.
+    TITLE = "title";
+    /// What of the question a document without phrasings says within one stretch.
+    STRETCH = "stretch";
+    /// The longest run of characters it shares with the question.
+    RUN = "run";
     /// Cosine through the lens to the nearest phrasing.
     TUNED = "tuned";
     /// Of all phrasings near through the lens, gaps' among them, how much is this document's: 0–1.
@@ -95,6 +101,8 @@ pub const SIGNALS: [(&str, &[usize]); 6] = [
             RARE,
             LIKENESS,
             COVERAGE_Z,
+            STRETCH,
+            RUN,
             COVERAGE_LENGTH,
             PRESENCE_LENGTH,
             RARE_LENGTH,
@@ -109,6 +117,7 @@ pub const SIGNALS: [(&str, &[usize]); 6] = [
             COSINE_Z,
             PASSAGE,
             WHOLE,
+            TITLE,
             TUNED,
             SHARE,
             SHARE_LOG,

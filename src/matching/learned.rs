@@ -4,7 +4,7 @@
 use super::Kind;
 use super::features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, Features, LIKENESS, NAMES, NUMBER, PASSAGE, PATTERN, PLACE,
-    PRESENCE, RARE, SHARE, SHARE_LOG, SIGNALS, SOUND, SUPPORT, TUNED, WHOLE,
+    PRESENCE, RARE, RUN, SHARE, SHARE_LOG, SIGNALS, SOUND, STRETCH, SUPPORT, TITLE, TUNED, WHOLE,
 };
 use super::gaps::Beside;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ use std::sync::LazyLock;
 /// How many numbers the judgement looks at.
 pub const N_JUDGED: usize = 4 + JUDGED.len() + BEHIND.len() + GAP.len() + 2;
 /// Features that are judged as they are.
-const JUDGED: [usize; 17] = [
+const JUDGED: [usize; 20] = [
     COVERAGE, PRESENCE, RARE, LIKENESS, COVERAGE_Z, SOUND, COSINE, COSINE_Z, PASSAGE, WHOLE, TUNED, SHARE,
-    SHARE_LOG, SUPPORT, PLACE, NUMBER, PATTERN,
+    SHARE_LOG, SUPPORT, TITLE, STRETCH, RUN, PLACE, NUMBER, PATTERN,
 ];
 /// Features by which the first in rank may be behind another candidate: a sign that the signals disagree.
 const BEHIND: [(usize, &str); 4] = [
@@ -50,7 +50,7 @@ pub struct Judge {
 /// Weights for all kinds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    kinds: [Judge; 3],
+    kinds: [Judge; Kind::ALL.len()],
 }
 
 /// All weights: with and without the sentence model.
@@ -249,7 +249,9 @@ fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Entry => "entry",
         Kind::Line => "line",
-        Kind::Text => "text",
+        Kind::Answer => "answer",
+        Kind::Article => "article",
+        Kind::Document => "document",
     }
 }
 

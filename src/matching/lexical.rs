@@ -112,6 +112,11 @@ impl Documents {
         shared
     }
 
+    /// How rare a gram is among the documents.
+    pub fn rarity(&self, gram: Gram) -> f32 {
+        self.terms.get(&gram).map_or(self.unseen_idf, |term| term.idf)
+    }
+
     /// Likeness of a whole document to the question: Dice over rarity, 0–1.
     pub fn likeness(&self, shared: &Shared, id: usize) -> f32 {
         2.0 * shared.presence[id] * shared.total / (shared.total + self.idf[id]).max(1e-6)

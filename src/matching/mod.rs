@@ -4,10 +4,12 @@
 mod doc;
 mod features;
 mod gaps;
+mod known;
 mod learned;
 mod lexical;
 pub mod place;
 mod sense;
+mod stretch;
 mod synonyms;
 pub mod text;
 
@@ -21,18 +23,21 @@ pub use synonyms::Synonyms;
 use crate::meaning::{Coarse, Lens};
 use features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, LENGTH, LIKENESS, NUMBER, PASSAGE, PLACE, PRESENCE, PRODUCTS,
-    RARE, SHARE, SHARE_LOG, SOUND, SUPPORT, TUNED, WHOLE, moments, spread, standing,
+    RARE, RUN, SHARE, SHARE_LOG, SOUND, STRETCH, SUPPORT, TITLE, TUNED, WHOLE, moments, spread, standing,
 };
 use gaps::Gaps;
+use known::Known;
 use lexical::{Documents, Nearest, Phrases, Shared};
 use rustc_hash::{FxHashMap, FxHashSet};
 use sense::{Nearness, Texts, Tuned};
+use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
+use stretch::Sought;
 use text::{Gram, grams, normalise, sounds};
 
 /// How often a term of each field counts.
-const TITLE: f32 = 2.0;
-const KEYWORD: f32 = 2.0;
+const TITLE_WEIGHT: f32 = 2.0;
+const KEYWORD_WEIGHT: f32 = 2.0;
 const BODY_BESIDE_PHRASES: f32 = 0.4;
 /// Each signal names so many candidates; sound alone seldom finds what the others do not.
 const FROM_EACH: usize = 20;
@@ -98,6 +103,9 @@ pub struct Engine {
     places: Vec<Vec<u16>>,
     numbers: Vec<FxHashSet<String>>,
     texts: Texts,
+    known: Known,
+    /// Title and body of those without phrasings, normalised.
+    bodies: Vec<(String, String)>,
     sense: OnceLock<Sense>,
 }
 
@@ -120,26 +128,32 @@ impl Engine {
                 heard.push(heard_now);
                 owner.push(n as u32);
             }
-            add(&doc.title, TITLE);
-            doc.keywords.iter().for_each(|keyword| drop(add(keyword, KEYWORD)));
+            add(&doc.title, TITLE_WEIGHT);
+            doc.keywords.iter().for_each(|keyword| drop(add(keyword, KEYWORD_WEIGHT)));
             let body_weight = if doc.phrases.is_empty() { 1.0 } else { BODY_BESIDE_PHRASES };
             for (gram, count) in counted(&synonyms, &normalise(&doc.body)) {
                 *bag.entry(gram).or_insert(0.0) += body_weight * count;
             }
             bags.push(bag);
         }
+        let body = |doc: &Doc| match doc.phrases.as_slice() {
+            [] => (normalise(&doc.title), normalise(&doc.body)),
+            _ => Default::default(),
+        };
         let text = |doc: &Doc| format!("{} {} {}", doc.title, doc.phrases.join(" "), doc.body);
         Self {
             documents: Documents::build(&bags),
             phrases: Phrases::build(&phrases, owner.clone(), docs.len()),
             sounds: Phrases::build(&heard, owner, docs.len()),
-            kinds: docs.iter().map(Kind::of).collect(),
             length: docs.iter().map(|doc| ((doc.body.chars().count() + 1) as f32).ln() / 4.0 - 1.0).collect(),
             places: docs.iter().map(|doc| place::places(&text::simplified(&text(doc)))).collect(),
             numbers: docs.iter().map(|doc| numbers(&text(doc)).collect()).collect(),
             gaps: Gaps::build(gaps, &synonyms),
             synonyms,
             texts: Texts::of(docs, gaps),
+            kinds: Kind::of_all(docs),
+            known: Known::of(docs, gaps),
+            bodies: docs.iter().map(body).collect(),
             sense: OnceLock::new(),
         }
     }
@@ -198,8 +212,11 @@ impl Engine {
         let normalised = normalise(question);
         let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
         let normalised = &normalised[..cut];
+        if let Some(found) = self.known.find(normalised).filter(|_| without.is_none()) {
+            return found;
+        }
         let signals = self.signals(question, normalised, meant, without);
-        let mut found = self.measure(&signals, |doc| pattern(doc, normalised));
+        let mut found = self.measure(&signals, normalised, |doc| pattern(doc, normalised));
         let weights = learned.of(meant.is_some());
         for one in &mut found {
             one.rank = weights.rank(self.kinds[one.doc], &one.features);
@@ -236,7 +253,7 @@ impl Engine {
         let likeness = (0..self.kinds.len())
             .map(|doc| match self.kinds[doc] {
                 Kind::Entry => nearest[doc].likeness,
-                Kind::Line | Kind::Text => self.documents.likeness(&shared, doc),
+                _ => self.documents.likeness(&shared, doc),
             })
             .collect();
         let part = phrase.map(|phrase| {
@@ -288,8 +305,9 @@ impl Engine {
         near
     }
 
-    fn measure(&self, s: &Signals, pattern: impl Fn(usize) -> bool) -> Vec<Found> {
+    fn measure(&self, s: &Signals, normalised: &str, pattern: impl Fn(usize) -> bool) -> Vec<Found> {
         let docs = s.candidates();
+        let sought = OnceCell::new();
         let coverage_moments = moments(&s.shared.coverage);
         let cosine_moments = s.nearness.as_ref().map_or((0.0, 0.0), |nearness| moments(&nearness.part));
         let by_words = |doc: &usize| s.shared.coverage[*doc] + s.likeness[*doc];
@@ -315,6 +333,15 @@ impl Engine {
                     (f[TUNED], f[SHARE]) = (tuned.best[doc], tuned.share[doc]);
                     f[SHARE_LOG] = (tuned.share[doc].max(LEAST_SHARE).ln() / -LEAST_SHARE.ln()).min(0.0);
                     f[SUPPORT] = tuned.support[doc];
+                }
+            }
+            if self.kinds[doc] != Kind::Entry {
+                let sought = sought.get_or_init(|| Sought::new(&self.documents, normalised));
+                let (title, body) = &self.bodies[doc];
+                f[STRETCH] = sought.densest(body);
+                f[RUN] = sought.longest_run(title).max(sought.longest_run(body));
+                if let Some(nearness) = s.nearness.as_ref().filter(|_| !title.is_empty()) {
+                    f[TITLE] = spread(nearness.first[doc]);
                 }
             }
             f[PLACE] = agreement(&s.places, |place| self.places[doc].contains(place));

@@ -83,6 +83,8 @@ pub struct Nearness {
     pub passage: Vec<f32>,
     /// To the whole.
     pub whole: Vec<f32>,
+    /// To the first part, which of a document without phrasings is its title, if it has one.
+    pub first: Vec<f32>,
     /// Through the lens, where there is one.
     pub tuned: Option<Tuned>,
 }
@@ -167,6 +169,7 @@ impl Sense {
         });
         Nearness {
             part: best(&parts, &self.starts),
+            first: self.starts.iter().map(|start| parts.get(*start).copied().unwrap_or(0.0)).collect(),
             passage: best(&self.passages.cosines(self.isa, vector), &self.passage_starts),
             whole: self.whole.cosines(self.isa, vector),
             tuned,
