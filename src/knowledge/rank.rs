@@ -128,21 +128,30 @@ pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date
     }
     let search = match normalised.as_str() {
         "" => Search::default(),
-        _ => k.search(Learned::shipped(), &question, vector),
+        _ => word_for_word(k, &normalised, on)
+            .unwrap_or_else(|| k.search(Learned::shipped(), &question, vector)),
     };
     let (filed, gap) = (filed(k, &search), search.beside.gap.map(|gap| k.gaps[gap].title.clone()));
     let found = candidates(k, search.found);
     let first = found.first();
     let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
     let fixed = talk.is_some() && !sure;
-    let decisive = fixed || is_empty_talk(&normalised) || first.is_some_and(|first| first.score >= DECISIVE);
+    let is_decisive = |first: &Candidate| first.score >= DECISIVE && !is_over(first, on);
+    let decisive = fixed || is_empty_talk(&normalised) || first.is_some_and(is_decisive);
     let verdict = match talk {
         Some(talk) if !sure => Verdict::SmallTalk(talk.clone()),
         _ if is_empty_talk(&normalised) => Verdict::Unknown(Reason::Empty),
         _ => several(k, &question, &found, on)
-            .unwrap_or_else(|| decide(k, &question, &normalised, &found, on, place.as_ref())),
+            .unwrap_or_else(|| decide(k, [&question, &normalised], &found, meaning, on, place.as_ref())),
     };
     Asked { verdict, candidates: found, filed, gap, place, meaning, decisive }
+}
+
+/// The entry whose own wording it is. Beside what is over there may be something that is not; that has to be searched for.
+fn word_for_word(k: &Knowledge, normalised: &str, on: Date) -> Option<Search> {
+    let search = k.engine.word_for_word(normalised)?;
+    let is_current = |doc: usize| matches!(k.entries[doc].validity(on), Validity::Current);
+    search.found.first().is_some_and(|found| is_current(found.doc)).then_some(search)
 }
 
 /// Nothing to match on: less than two Han characters and no word worth the name.
@@ -153,9 +162,9 @@ fn is_empty_talk(normalised: &str) -> bool {
 
 fn decide(
     k: &Knowledge,
-    question: &str,
-    normalised: &str,
+    [question, normalised]: [&str; 2],
     found: &[Candidate],
+    meaning: bool,
     on: Date,
     place: Option<&super::Place>,
 ) -> Verdict {
@@ -172,11 +181,12 @@ fn decide(
     let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();
     // What is over is told to whoever asks for that time, or where nothing else comes near. Whoever asks for today is told
     // so much only of a matter that is surely the one meant, and that nothing has replaced.
-    let is_over = |c: &Candidate| matches!(c.entry.validity(on), Validity::Expired(_) | Validity::Ended(_));
     let rival = found.iter().skip(1).any(|c| c.score >= first.score * RIVAL);
     let is_for_today =
         guard::is_about_now(question) && (first.score < SURELY_MEANT || first.entry.superseded_by.is_some());
-    let is_vague = is_over(first) && (rival || is_for_today) && !guard::is_about_then(question, on);
+    // Words alone do not tell a past relief from a present wish.
+    let is_unclear = rival || is_for_today || !meaning;
+    let is_vague = is_over(first, on) && is_unclear && !guard::is_about_then(question, on);
     // Of two that followed one another the question may mean the earlier one.
     let is_of_before = guard::names_past_year(question, on)
         && near.iter().any(|other| other.entry.superseded_by.as_ref() == Some(&first.entry.id));
@@ -185,7 +195,12 @@ fn decide(
     if first.score >= needed && !(holds_back || is_vague || is_of_before || is_tied) {
         return Verdict::Answer(first.clone());
     }
-    Verdict::Offer(if is_over(first) { with_successor(near, found, first) } else { near })
+    Verdict::Offer(if is_over(first, on) { with_successor(near, found, first) } else { near })
+}
+
+/// It held once.
+fn is_over(candidate: &Candidate, on: Date) -> bool {
+    matches!(candidate.entry.validity(on), Validity::Expired(_) | Validity::Ended(_))
 }
 
 /// What replaced the first one is offered before it.

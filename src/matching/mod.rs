@@ -200,6 +200,11 @@ impl Engine {
         self.search_in(learned, question, meant, pattern, None)
     }
 
+    /// The one document whose phrasing a normalised question is, word for word.
+    pub fn word_for_word(&self, normalised: &str) -> Option<Search> {
+        self.known.find(normalised)
+    }
+
     /// The same in these vectors; `without` leaves one phrasing out of account, for measuring.
     pub fn search_in(
         &self,
@@ -212,9 +217,6 @@ impl Engine {
         let normalised = normalise(question);
         let cut = normalised.char_indices().nth(MAX_QUESTION_CHARS).map_or(normalised.len(), |(at, _)| at);
         let normalised = &normalised[..cut];
-        if let Some(found) = self.known.find(normalised).filter(|_| without.is_none()) {
-            return found;
-        }
         let signals = self.signals(question, normalised, meant, without);
         let mut found = self.measure(&signals, normalised, |doc| pattern(doc, normalised));
         let weights = learned.of(meant.is_some());

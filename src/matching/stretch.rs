@@ -81,13 +81,14 @@ mod tests {
 
     #[test]
     fn words_close_together_and_in_order_are_told_from_strewn_ones() {
-        let sought = Sought::new(&Documents::default(), "房租减免");
+        let documents = Documents::build(&[FxHashMap::default()]);
+        let sought = Sought::new(&documents, "房租减免");
         let close = format!("{}房租减免{}", "一".repeat(120), "二".repeat(120));
         let strewn = ["房", "租", "减", "免"].map(|c| c.to_owned() + &"三".repeat(120)).concat();
         assert!((sought.densest(&close) - 1.0).abs() < 1e-6);
         assert!(sought.densest(&strewn) < 0.3 && sought.densest("") == 0.0);
         assert_eq!(sought.longest_run(&close), 1.0);
         assert_eq!(sought.longest_run("租房减免"), 0.5);
-        assert_eq!(Sought::new(&Documents::default(), "").longest_run("房"), 0.0);
+        assert_eq!(Sought::new(&documents, "").longest_run("房"), 0.0);
     }
 }
