@@ -159,8 +159,7 @@ fn fate(delivery: &Delivery, now: Timestamp) -> Fate {
         Settlement::Parked(why) => ("soon", format!("等待用户来信后送达（{why}）")),
         Settlement::Failed(why) => ("late", format!("没有送达（{why}）")),
     };
-    // A first try is a matter of moments; later ones are minutes apart.
-    let going = matches!(delivery.fate, Settlement::Due(_)) && delivery.last_error.is_none();
+    let going = matches!(delivery.fate, Settlement::Due(_));
     Fate { class, text, going }
 }
 

@@ -15,6 +15,8 @@ use thirtyfour::prelude::*;
 const PASSWORD: &str = "correct horse battery";
 const QUESTION: &str = "外星人开公司要护照吗";
 const POLL: Duration = Duration::from_millis(50);
+/// A page of the console looks for news every ten seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// chromedriver on a port of the system's choice, with whatever browsers it starts; all ended when dropped.
 struct Driver {
@@ -106,9 +108,9 @@ impl Screen {
         self.driver.goto(url).await.unwrap();
     }
 
-    /// The first thing of this selector that can be seen, within ten seconds.
+    /// The first thing of this selector that can be seen, within our patience.
     async fn finds(&self, css: &str) -> WebElement {
-        let query = self.driver.query(By::Css(css)).wait(Duration::from_secs(10), POLL).and_displayed();
+        let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL).and_displayed();
         match query.first().await {
             Ok(found) => found,
             Err(error) => panic!("no {css} on the screen ({error}), but:\n{}", self.shown().await),
@@ -118,7 +120,7 @@ impl Screen {
     /// Waits until something of this selector holds the text.
     async fn sees(&self, css: &str, text: &str) -> WebElement {
         let holds = text.to_owned();
-        let query = self.driver.query(By::Css(css)).wait(Duration::from_secs(10), POLL);
+        let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL);
         let query = query.with_text(move |shown: &str| shown.contains(&holds));
         match query.first().await {
             Ok(found) => found,
@@ -135,8 +137,17 @@ impl Screen {
         self.finds(css).await.send_keys(text).await.unwrap();
     }
 
+    /// Presses what can be pressed; what has just been replaced, or has something sliding over it, is tried again.
     async fn presses(&self, css: &str) {
-        self.finds(css).await.click().await.unwrap();
+        let mut last = None;
+        for _ in 0..100 {
+            match self.finds(css).await.click().await {
+                Ok(()) => return,
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("{css} cannot be pressed: {last:?}\n{}", self.shown().await);
     }
 
     /// Follows a link of a page that refreshes itself: one that has been replaced meanwhile is looked for again.
