@@ -315,7 +315,7 @@ fn letters(n: usize) -> anyhow::Result<String> {
     Ok(bytes.iter().take(n).map(|byte| char::from(LETTERS[usize::from(*byte) % 62])).collect())
 }
 
-/// glibc gives threads heaps of their own ("arenas"), and what one thread frees of another's heap is kept there: a fifth of
+/// glibc gives threads heaps of their own ("arenas"), and what one thread frees of another's heap is kept there: a sixth of
 /// what is resident. Their number is read before `main` begins, so the process starts itself over once, under the same
 /// number. Where that fails it goes on as it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -221,7 +221,7 @@ impl Knowledge {
             return None;
         }
         let normalised = normalise(&guard::without_links(message));
-        self.talks.find(message, &normalised).filter(|talk| talk.kind == TalkKind::Urgent)
+        self.talks.urgent(message, &normalised)
     }
 
     /// The place outside the office's reach that a message names.

@@ -8,8 +8,8 @@ use regex_automata::nfa::thompson::WhichCaptures;
 const MAX_NFA_BYTES: usize = 1 << 20;
 
 /// A regular expression in the syntax of the `regex` crate, asked for nothing but whether it occurs. Without the automata
-/// that crate builds for speed, 247 patterns take 3 MB instead of 9 (and 12 MB more with two threads asking); a search of a
-/// question takes 0.2 µs instead of 0.1.
+/// that crate builds for speed, the 247 patterns shipped take 3.3 MB instead of 9.4 after 200 questions; a search takes
+/// 0.19 µs instead of 0.13.
 #[derive(Debug)]
 pub struct Pattern(meta::Regex);
 

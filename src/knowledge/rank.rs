@@ -126,15 +126,17 @@ pub(super) fn ask(k: &Knowledge, message: &str, vector: Option<&[f32]>, on: Date
         let (candidates, filed) = (Vec::new(), FILED_NOWHERE);
         return Asked { verdict, candidates, filed, gap: None, place, meaning, decisive: true };
     }
+    let known = word_for_word(k, &normalised, on);
+    let is_known = known.is_some();
     let search = match normalised.as_str() {
         "" => Search::default(),
-        _ => word_for_word(k, &normalised, on)
-            .unwrap_or_else(|| k.search(Learned::shipped(), &question, vector)),
+        _ => known.unwrap_or_else(|| k.search(Learned::shipped(), &question, vector)),
     };
     let (filed, gap) = (filed(k, &search), search.beside.gap.map(|gap| k.gaps[gap].title.clone()));
     let found = candidates(k, search.found);
     let first = found.first();
-    let sure = first.is_some_and(|first| first.pattern() && first.score >= k.thresholds.answer);
+    let by_pattern = |first: &Candidate| first.pattern() && first.score >= k.thresholds.answer;
+    let sure = is_known || first.is_some_and(by_pattern);
     let fixed = talk.is_some() && !sure;
     let is_decisive = |first: &Candidate| first.score >= DECISIVE && !is_over(first, on);
     let decisive = fixed || is_empty_talk(&normalised) || first.is_some_and(is_decisive);

@@ -50,7 +50,9 @@ struct TalkFile {
 pub struct Talks {
     talks: Vec<Arc<Talk>>,
     phrases: FxHashMap<String, usize>,
-    /// With the reply each belongs to, those of urgent replies first.
+    /// Of urgent replies, with the reply each belongs to.
+    urgent: Vec<(Pattern, usize)>,
+    /// Of the others.
     patterns: Vec<(Pattern, usize)>,
 }
 
@@ -80,9 +82,11 @@ impl Talks {
                 }
             }
         }
-        patterns.sort_by_key(|(_, n)| parsed.reply[*n].kind != TalkKind::Urgent);
+        let is_urgent = |(_, n): &(Pattern, usize)| parsed.reply[*n].kind == TalkKind::Urgent;
+        let (urgent, patterns) = patterns.into_iter().partition(is_urgent);
         if errors.is_empty() {
-            Ok(Self { talks: parsed.reply.into_iter().map(Arc::new).collect(), phrases, patterns })
+            let talks = parsed.reply.into_iter().map(Arc::new).collect();
+            Ok(Self { talks, phrases, urgent, patterns })
         } else {
             Err(errors)
         }
@@ -90,16 +94,24 @@ impl Talks {
 
     /// The reply a message gets, if it is such talk. Danger to life wins over all.
     pub fn find(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
-        let by_pattern =
-            self.patterns.iter().find(|(pattern, _)| pattern.is_match(normalised)).map(|(_, n)| *n);
-        let exact = if normalised.is_empty() {
-            self.phrases.get(message.trim()).copied()
-        } else {
-            self.phrases.get(normalised).copied()
-        };
-        let urgent = |n: &usize| self.talks[*n].kind == TalkKind::Urgent;
-        let found = by_pattern.filter(urgent).or(exact).or(by_pattern)?;
-        self.talks.get(found)
+        self.urgent(message, normalised)
+            .or_else(|| self.by_phrase(message, normalised))
+            .or_else(|| self.by_pattern(&self.patterns, normalised))
+    }
+
+    /// The reply to danger to life.
+    pub fn urgent(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
+        let by_phrase = || self.by_phrase(message, normalised).filter(|talk| talk.kind == TalkKind::Urgent);
+        self.by_pattern(&self.urgent, normalised).or_else(by_phrase)
+    }
+
+    fn by_pattern(&self, patterns: &[(Pattern, usize)], normalised: &str) -> Option<&Arc<Talk>> {
+        patterns.iter().find(|(pattern, _)| pattern.is_match(normalised)).map(|(_, n)| &self.talks[*n])
+    }
+
+    fn by_phrase(&self, message: &str, normalised: &str) -> Option<&Arc<Talk>> {
+        let whole = if normalised.is_empty() { message.trim() } else { normalised };
+        self.phrases.get(whole).map(|n| &self.talks[*n])
     }
 }
 

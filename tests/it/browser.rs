@@ -15,8 +15,7 @@ use thirtyfour::prelude::*;
 const PASSWORD: &str = "correct horse battery";
 const QUESTION: &str = "外星人开公司要护照吗";
 const POLL: Duration = Duration::from_millis(50);
-/// A page of the console looks for news every ten seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// chromedriver on a port of the system's choice, with whatever browsers it starts; all ended when dropped.
 struct Driver {
@@ -108,7 +107,7 @@ impl Screen {
         self.driver.goto(url).await.unwrap();
     }
 
-    /// The first thing of this selector that can be seen, within our patience.
+    /// The first thing of this selector that can be seen, within ten seconds.
     async fn finds(&self, css: &str) -> WebElement {
         let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL).and_displayed();
         match query.first().await {
@@ -137,17 +136,8 @@ impl Screen {
         self.finds(css).await.send_keys(text).await.unwrap();
     }
 
-    /// Presses what can be pressed; what has just been replaced, or has something sliding over it, is tried again.
     async fn presses(&self, css: &str) {
-        let mut last = None;
-        for _ in 0..100 {
-            match self.finds(css).await.click().await {
-                Ok(()) => return,
-                Err(error) => last = Some(error),
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        panic!("{css} cannot be pressed: {last:?}\n{}", self.shown().await);
+        self.finds(css).await.click().await.unwrap();
     }
 
     /// Follows a link of a page that refreshes itself: one that has been replaced meanwhile is looked for again.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use xinqi::evaluate::data::Set;
 use xinqi::evaluate::{Bench, Own, measure_suite};
-use xinqi::knowledge::{Knowledge, Purpose, Thresholds, Verdict};
+use xinqi::knowledge::{Knowledge, Purpose, Thresholds, Validity, Verdict};
 use xinqi::matching::Learned;
 use xinqi::meaning::Model;
 
@@ -88,6 +88,24 @@ fn of_two_that_are_nearly_as_likely_neither_is_told() {
         }
     }
     assert!(n_told > 500);
+}
+
+#[test]
+fn an_entry_that_holds_today_is_found_by_its_own_wordings_at_once() {
+    let (mut n, mut n_told) = (0, 0);
+    for entry in OWN.knowledge.entries() {
+        for wording in entry.questions.iter().filter(|_| matches!(entry.validity(on()), Validity::Current)) {
+            let asked = OWN.knowledge.ask(wording, None, on());
+            if asked.candidates.len() == 1 && asked.candidates[0].score >= 1.0 {
+                assert_eq!(asked.candidates[0].entry.id, entry.id, "{wording}");
+                assert!(!matches!(asked.verdict, Verdict::SmallTalk(_) | Verdict::Unknown(_)), "{wording}");
+                n += 1;
+                n_told += usize::from(matches!(asked.verdict, Verdict::Answer(_)));
+            }
+        }
+    }
+    // The rest is offered: the wording names a year or a percentage, or asks two things.
+    assert!(n > 1_500 && n_told * 20 >= n * 19, "{n_told} of {n}");
 }
 
 #[test]
