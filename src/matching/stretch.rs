@@ -2,24 +2,40 @@
 //! Knows characters and grams; what nearness is worth is learned elsewhere.
 
 use super::lexical::Documents;
-use super::text::{Gram, each_gram};
+use super::text::{Gram, each_gram, each_gram_at};
 use rustc_hash::FxHashMap;
 
-/// A stretch is two steps long.
-const STEP: usize = 50;
+/// A text falls into blocks of so many characters; a stretch is two blocks that follow one another.
+const BLOCK: usize = 50;
+/// Bits of the sieve: most of what a text says a question does not, and is turned away without being looked up.
+const SIEVE: usize = 4_096;
 
 /// A question, made ready to be looked for.
 pub struct Sought {
+    /// Of each gram its place and its rarity.
     grams: FxHashMap<Gram, (usize, f32)>,
     total: f32,
-    chars: Vec<char>,
+    n_chars: usize,
+    /// Where in the question each character stands.
     places: FxHashMap<char, Vec<usize>>,
+    sieve: [u64; SIEVE / 64],
+}
+
+/// What has been found in the block at hand and the one before.
+#[derive(Clone, Copy, Default)]
+struct Blocks {
+    /// The sum of each.
+    sums: [f32; 2],
+    /// What of both is the same.
+    shared: f32,
+    /// What lies across their border, and whether the block before had it as well.
+    across: Option<(usize, f32, bool)>,
 }
 
 impl Sought {
     /// A normalised question, its grams weighed by their rarity among these documents.
     pub fn new(documents: &Documents, normalised: &str) -> Self {
-        let (mut grams, mut total) = (FxHashMap::default(), 0.0);
+        let (mut grams, mut total, mut sieve) = (FxHashMap::default(), 0.0, [0; SIEVE / 64]);
         each_gram(normalised, |gram| {
             let n = grams.len();
             grams.entry(gram).or_insert_with(|| {
@@ -27,33 +43,44 @@ impl Sought {
                 total += rarity;
                 (n, rarity)
             });
+            let (word, bit) = sieve_bit(gram);
+            sieve[word] |= bit;
         });
-        let chars: Vec<char> = normalised.chars().collect();
         let mut places: FxHashMap<char, Vec<usize>> = FxHashMap::default();
-        for (n, c) in chars.iter().enumerate() {
-            places.entry(*c).or_default().push(n);
+        for (n, c) in normalised.chars().enumerate() {
+            places.entry(c).or_default().push(n);
         }
-        Self { grams, total, chars, places }
+        Self { grams, total, n_chars: normalised.chars().count(), places, sieve }
+    }
+
+    fn find(&self, gram: Gram) -> Option<(usize, f32)> {
+        let (word, bit) = sieve_bit(gram);
+        if self.sieve[word] & bit == 0 { None } else { self.grams.get(&gram).copied() }
     }
 
     /// Of the question's information, what is found within one stretch of a text at most: 0–1.
     pub fn densest(&self, text: &str) -> f32 {
-        let starts: Vec<usize> = text.char_indices().step_by(STEP).map(|(at, _)| at).collect();
-        let mut best = 0.0_f32;
-        let mut seen = vec![usize::MAX; self.grams.len()];
-        for (n, from) in starts.iter().enumerate() {
-            let to = starts.get(n + 2).copied().unwrap_or(text.len());
-            let mut found = 0.0;
-            each_gram(&text[*from..to], |gram| {
-                if let Some((place, rarity)) = self.grams.get(&gram)
-                    && std::mem::replace(&mut seen[*place], n) != n
-                {
-                    found += rarity;
-                }
-            });
-            best = best.max(found);
-        }
-        best / self.total.max(1e-6)
+        // Of each gram, the block it was last seen in, counted from 2, so that never is not the one before.
+        let mut last = vec![0_usize; self.grams.len()];
+        let (mut best, mut at, mut blocks) = (0.0_f32, 2, Blocks::default());
+        each_gram_at(text.chars(), |gram, from, to| {
+            let Some((n, rarity)) = self.find(gram) else { return };
+            let (from, to) = (from / BLOCK + 2, to / BLOCK + 2);
+            if to > at {
+                best = best.max(blocks.sum(&last, at));
+                blocks = if to == at + 1 { blocks.moved_on() } else { Blocks::default() };
+                at = to;
+            }
+            if from < to {
+                // What is longer than a block lies in no stretch.
+                blocks.across = (from + 1 == to).then_some((n, rarity, last[n] + 1 == to));
+            } else if last[n] != at {
+                blocks.sums[1] += rarity;
+                blocks.shared += if last[n] + 1 == at { rarity } else { 0.0 };
+                last[n] = at;
+            }
+        });
+        best.max(blocks.sum(&last, at)) / self.total.max(1e-6)
     }
 
     /// The longest run of characters that stands in the text as in the question, as a share of the question: 0–1.
@@ -64,31 +91,80 @@ impl Sought {
         let mut now: Vec<(usize, usize)> = Vec::new();
         for c in text.chars() {
             now.clear();
-            for place in self.places.get(&c).into_iter().flatten() {
-                let run = before.iter().find(|(at, _)| at + 1 == *place).map_or(1, |(_, run)| run + 1);
-                longest = longest.max(run);
-                now.push((*place, run));
+            let (word, bit) = sieve_bit(c as Gram);
+            // ASCII characters are no grams of their own: their runs are, and the sieve does not know them.
+            if c.is_ascii() || self.sieve[word] & bit != 0 {
+                for place in self.places.get(&c).into_iter().flatten() {
+                    let run = before.iter().find(|(at, _)| at + 1 == *place).map_or(1, |(_, run)| run + 1);
+                    longest = longest.max(run);
+                    now.push((*place, run));
+                }
             }
             std::mem::swap(&mut before, &mut now);
         }
-        longest as f32 / self.chars.len().max(1) as f32
+        longest as f32 / self.n_chars.max(1) as f32
     }
+}
+
+impl Blocks {
+    /// The block at hand becomes the one before.
+    fn moved_on(self) -> Self {
+        Self { sums: [self.sums[1], 0.0], ..Self::default() }
+    }
+
+    /// What is found in both together; the one at hand is done.
+    fn sum(&self, last: &[usize], at: usize) -> f32 {
+        let across = self.across.filter(|(n, _, before)| !before && last[*n] != at);
+        self.sums[0] + self.sums[1] - self.shared + across.map_or(0.0, |(_, rarity, _)| rarity)
+    }
+}
+
+/// Where a gram's bit lies in the sieve.
+fn sieve_bit(gram: Gram) -> (usize, u64) {
+    let bit = (gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize;
+    (bit / 64, 1 << (bit % 64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn sought(question: &str) -> Sought {
+        Sought::new(&Documents::build(&[FxHashMap::default()]), question)
+    }
 
     #[test]
     fn words_close_together_and_in_order_are_told_from_strewn_ones() {
-        let documents = Documents::build(&[FxHashMap::default()]);
-        let sought = Sought::new(&documents, "房租减免");
+        let sought = sought("房租减免");
         let close = format!("{}房租减免{}", "一".repeat(120), "二".repeat(120));
         let strewn = ["房", "租", "减", "免"].map(|c| c.to_owned() + &"三".repeat(120)).concat();
         assert!((sought.densest(&close) - 1.0).abs() < 1e-6);
         assert!(sought.densest(&strewn) < 0.3 && sought.densest("") == 0.0);
         assert_eq!(sought.longest_run(&close), 1.0);
         assert_eq!(sought.longest_run("租房减免"), 0.5);
-        assert_eq!(Sought::new(&documents, "").longest_run("房"), 0.0);
+        assert_eq!(self::sought("").longest_run("房"), 0.0);
+        assert_eq!(self::sought("12333电话").longest_run("打12333"), 5.0 / 7.0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_densest_stretch_is_that_of_looking_at_each(
+            question in "[房租减免a1]{1,12}",
+            text in "[房租减免天地人]{0,260}",
+        ) {
+            let sought = sought(&question);
+            let chars: Vec<char> = text.chars().collect();
+            let blocks = chars.len().div_ceil(BLOCK).max(1);
+            let each = (0..blocks).map(|n| {
+                let end = ((n + 2) * BLOCK).min(chars.len());
+                let stretch: String = chars[(n * BLOCK).min(end)..end].iter().collect();
+                let mut found: FxHashMap<usize, f32> = FxHashMap::default();
+                each_gram(&stretch, |gram| found.extend(sought.grams.get(&gram).copied()));
+                found.values().sum::<f32>()
+            });
+            let wanted = each.fold(0.0_f32, f32::max) / sought.total.max(1e-6);
+            prop_assert!((sought.densest(&text) - wanted).abs() < 1e-4);
+        }
     }
 }

@@ -70,26 +70,35 @@ pub fn grams(normalised: &str, out: &mut Vec<Gram>) {
 
 /// The grams of normalised text as they come.
 pub fn each_gram(normalised: &str, mut take: impl FnMut(Gram)) {
+    each_gram_at(normalised.chars(), |gram, _, _| take(gram));
+}
+
+/// The same, with the places of each one's first and last character.
+#[inline]
+pub fn each_gram_at(chars: impl Iterator<Item = char>, mut take: impl FnMut(Gram, usize, usize)) {
     let mut previous: Option<char> = None;
-    let mut run: Option<u64> = None;
-    for c in normalised.chars() {
+    let mut run: Option<(u64, usize)> = None;
+    let mut n = 0;
+    for c in chars {
         if c.is_ascii_alphanumeric() {
             // FNV over the run: "n+1", "12333", "lpr" are one unit each.
-            run = Some((run.unwrap_or(0xcbf2_9ce4_8422_2325) ^ c as u64).wrapping_mul(0x0100_0000_01b3));
+            let (hash, from) = run.unwrap_or((0xcbf2_9ce4_8422_2325, n));
+            run = Some(((hash ^ c as u64).wrapping_mul(0x0100_0000_01b3), from));
             previous = None;
-            continue;
+        } else {
+            if let Some((hash, from)) = run.take() {
+                take(hash | 1 << 63, from, n - 1);
+            }
+            take(c as u64, n, n);
+            if let Some(before) = previous {
+                take((before as u64) << 21 | c as u64 | 1 << 62, n - 1, n);
+            }
+            previous = Some(c);
         }
-        if let Some(hash) = run.take() {
-            take(hash | 1 << 63);
-        }
-        take(c as u64);
-        if let Some(before) = previous {
-            take((before as u64) << 21 | c as u64 | 1 << 62);
-        }
-        previous = Some(c);
+        n += 1;
     }
-    if let Some(hash) = run {
-        take(hash | 1 << 63);
+    if let Some((hash, from)) = run {
+        take(hash | 1 << 63, from, n - 1);
     }
 }
 
