@@ -105,7 +105,7 @@ pub struct Engine {
     texts: Texts,
     known: Known,
     /// Title and body of those without phrasings, normalised.
-    bodies: Vec<(String, String)>,
+    bodies: Vec<(Vec<char>, Vec<char>)>,
     sense: OnceLock<Sense>,
 }
 
@@ -137,7 +137,7 @@ impl Engine {
             bags.push(bag);
         }
         let body = |doc: &Doc| match doc.phrases.as_slice() {
-            [] => (normalise(&doc.title), normalise(&doc.body)),
+            [] => (normalise(&doc.title).chars().collect(), normalise(&doc.body).chars().collect()),
             _ => Default::default(),
         };
         let text = |doc: &Doc| format!("{} {} {}", doc.title, doc.phrases.join(" "), doc.body);

@@ -70,12 +70,17 @@ pub fn grams(normalised: &str, out: &mut Vec<Gram>) {
 
 /// The grams of normalised text as they come.
 pub fn each_gram(normalised: &str, mut take: impl FnMut(Gram)) {
-    each_gram_at(normalised.chars(), |gram, _, _| take(gram));
+    each_gram_of(normalised.chars(), |_| true, |gram, _, _| take(gram));
 }
 
-/// The same, with the places of each one's first and last character.
+/// The same, with the places of each one's first and last character, and but for those with a character that is not wanted;
+/// ASCII runs are wanted always.
 #[inline]
-pub fn each_gram_at(chars: impl Iterator<Item = char>, mut take: impl FnMut(Gram, usize, usize)) {
+pub fn each_gram_of(
+    chars: impl Iterator<Item = char>,
+    is_wanted: impl Fn(char) -> bool,
+    mut take: impl FnMut(Gram, usize, usize),
+) {
     let mut previous: Option<char> = None;
     let mut run: Option<(u64, usize)> = None;
     let mut n = 0;
@@ -89,11 +94,14 @@ pub fn each_gram_at(chars: impl Iterator<Item = char>, mut take: impl FnMut(Gram
             if let Some((hash, from)) = run.take() {
                 take(hash | 1 << 63, from, n - 1);
             }
-            take(c as u64, n, n);
-            if let Some(before) = previous {
-                take((before as u64) << 21 | c as u64 | 1 << 62, n - 1, n);
+            let wanted = Some(c).filter(|c| is_wanted(*c));
+            if wanted.is_some() {
+                take(c as u64, n, n);
+                if let Some(before) = previous {
+                    take((before as u64) << 21 | c as u64 | 1 << 62, n - 1, n);
+                }
             }
-            previous = Some(c);
+            previous = wanted;
         }
         n += 1;
     }
