@@ -20,7 +20,9 @@ const MISS_MEMORY: Duration = Duration::from_secs(1800);
 
 /// The follower wrote a text.
 pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
-    let text: String = text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS).collect();
+    let mut kept = String::with_capacity(text.len());
+    kept.extend(text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS));
+    let text = kept;
     turn.hear(&text, false);
     // Danger to life comes before everything else, also in a flood, also before an answer that waits.
     if let Some(talk) = turn.office.knowledge.urgent(&text) {

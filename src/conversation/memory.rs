@@ -175,10 +175,16 @@ impl Memory {
         {
             Arc::make_mut(before).considered.retain(|considered| considered.shown);
         }
+        // Room is made first: a full queue that is copied each turn must not grow each turn.
+        if self.recent.len() >= MAX_RECENT
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            note(&mut self.seen, oldest.cause);
+        }
         self.recent.push_back(Arc::new(exchange));
         let bytes = |e: &Arc<Exchange>| e.asked.len() + e.reply.text().map_or(0, |text| text.len());
         let mut total: usize = self.recent.iter().map(bytes).sum();
-        while self.recent.len() > MAX_RECENT || (total > MAX_RECENT_BYTES && self.recent.len() > 1) {
+        while total > MAX_RECENT_BYTES && self.recent.len() > 1 {
             if let Some(oldest) = self.recent.pop_front() {
                 total -= bytes(&oldest);
                 note(&mut self.seen, oldest.cause);
@@ -248,8 +254,8 @@ impl Memory {
 
 /// Notes a cause, forgetting the oldest.
 pub(super) fn note(seen: &mut VecDeque<Cause>, cause: Cause) {
-    seen.push_back(cause);
-    while seen.len() > MAX_SEEN {
+    while seen.len() >= MAX_SEEN {
         seen.pop_front();
     }
+    seen.push_back(cause);
 }

@@ -27,14 +27,19 @@ pub fn normalise(text: &str) -> String {
 
 /// The text in simplified characters, full-width ones narrow, written-out figures as figures; all else as it is.
 pub fn simplified(text: &str) -> String {
-    let chars: Vec<char> = fast2s::convert(text).chars().map(narrow).collect();
-    chars.iter().enumerate().map(|(n, c)| figure_at(&chars, n).unwrap_or(*c)).collect()
-}
-
-/// The figure at that place, where a digit stands beside another.
-fn figure_at(chars: &[char], n: usize) -> Option<char> {
-    let figure_of = |at: Option<usize>| at.and_then(|at| chars.get(at)).copied().and_then(figure);
-    figure_of(Some(n)).filter(|_| figure_of(n.checked_sub(1)).or(figure_of(Some(n + 1))).is_some())
+    let mut out = String::with_capacity(text.len());
+    let mut before = None;
+    let converted = fast2s::convert(text);
+    let mut chars = converted.chars().map(narrow).peekable();
+    while let Some(c) = chars.next() {
+        // A digit is a figure where it stands beside another.
+        let digit = figure(c);
+        let is_figure =
+            digit.is_some() && (before.is_some() || chars.peek().copied().and_then(figure).is_some());
+        out.push(digit.filter(|_| is_figure).unwrap_or(c));
+        before = digit;
+    }
+    out
 }
 
 /// The figure a digit stands for. 两 and 十 are no digits: they say how many.

@@ -2,7 +2,7 @@
 //! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
 
 use super::sled_keys as keys;
-use super::sled_shared::{MAX_AT_HAND, Progress, Shared, Slot};
+use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, io, lock, read_u64};
 use super::{
     Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
@@ -154,21 +154,7 @@ impl SledStore {
 
     /// Does something with the memory at hand, loading it first if need be.
     fn with_slot<T>(&self, follower: FollowerId, work: impl FnOnce(&mut Slot) -> T) -> Result<T> {
-        let mut shard = lock(self.shared.shard(follower));
-        if !shard.contains_key(&follower) {
-            if shard.len() >= MAX_AT_HAND {
-                let done = self.progress.borrow().done;
-                let mut n = 0;
-                shard.retain(|_, slot| {
-                    n += 1;
-                    slot.dirty || slot.writing || slot.pending > done || n % 2 == 0
-                });
-            }
-            let memory = Arc::new(self.load(follower)?);
-            let lapse = memory.wakes_at;
-            shard.insert(follower, Slot { memory, dirty: false, writing: false, pending: 0, lapse });
-        }
-        Ok(work(shard.get_mut(&follower).expect("it was just put there")))
+        self.shared.with_slot(follower, || self.load(follower), work)
     }
 
     /// The next number of that day.

@@ -1,20 +1,20 @@
 //! What the handlers and the writer of the embedded store share: memories at hand, and how far the writer has come. Knows
 //! which memory may be let go; not how it is kept.
 
-use super::StoreError;
 use super::sled_writer::{Queue, lock};
+use super::{Result, StoreError};
 use crate::clock::Timestamp;
 use crate::conversation::Memory;
 use crate::ticket::FollowerId;
 use jiff::civil::Date;
 use rustc_hash::FxHashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 const N_SHARDS: usize = 64;
-/// Memories kept at hand in each shard.
-pub const MAX_AT_HAND: usize = 40;
+/// Memories kept at hand, of all followers together; more only while they are newer than the disk.
+const MAX_AT_HAND: usize = 2_560;
 
 /// How far the writer has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,11 +39,21 @@ pub struct Slot {
     pub pending: u64,
     /// The lapse noted on disk, or on its way there.
     pub lapse: Option<Timestamp>,
+    /// When it was last asked for, in the shard's count.
+    used_at: u64,
+}
+
+/// Some followers' memories at hand.
+#[derive(Default)]
+pub struct Shard {
+    slots: FxHashMap<FollowerId, Slot>,
+    n_uses: u64,
 }
 
 /// What handlers and the writer share.
 pub struct Shared {
-    shards: [Mutex<FxHashMap<FollowerId, Slot>>; N_SHARDS],
+    shards: [Mutex<Shard>; N_SHARDS],
+    n_at_hand: AtomicUsize,
     /// Followers that are newer here than on disk.
     pub dirty: Mutex<Vec<FollowerId>>,
     /// The last number of each day at hand.
@@ -55,11 +65,29 @@ pub struct Shared {
     pub failed: AtomicBool,
 }
 
+impl Shard {
+    /// Lets go of so many memories that the disk has as well, those first that were not asked for the longest; tells how
+    /// many there were.
+    fn forget(&mut self, most: usize, done: u64) -> usize {
+        for n in 0..most {
+            let on_disk =
+                self.slots.iter().filter(|(_, slot)| !slot.dirty && !slot.writing && slot.pending <= done);
+            let Some(follower) = on_disk.min_by_key(|(_, slot)| slot.used_at).map(|(follower, _)| *follower)
+            else {
+                return n;
+            };
+            self.slots.remove(&follower);
+        }
+        most
+    }
+}
+
 impl Shared {
     /// Nothing at hand, nothing to be written.
     pub fn new(progress: watch::Sender<Progress>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
+            n_at_hand: AtomicUsize::new(0),
             dirty: Mutex::default(),
             serials: Mutex::default(),
             queue: Queue::default(),
@@ -68,9 +96,36 @@ impl Shared {
         }
     }
 
-    /// Where a follower's memory is, if it is at hand.
-    pub fn shard(&self, follower: FollowerId) -> &Mutex<FxHashMap<FollowerId, Slot>> {
-        &self.shards[(follower.0 % N_SHARDS as u128) as usize]
+    fn shard(&self, follower: FollowerId) -> std::sync::MutexGuard<'_, Shard> {
+        lock(&self.shards[(follower.0 % N_SHARDS as u128) as usize])
+    }
+
+    /// Does something with the memory at hand, loading it first if need be.
+    pub fn with_slot<T>(
+        &self,
+        follower: FollowerId,
+        load: impl FnOnce() -> Result<Memory>,
+        work: impl FnOnce(&mut Slot) -> T,
+    ) -> Result<T> {
+        let mut shard = self.shard(follower);
+        shard.n_uses += 1;
+        let used_at = shard.n_uses;
+        if !shard.slots.contains_key(&follower) {
+            // Two go for one that comes: so the number comes down again after a time when none could be let go.
+            let over = self.n_at_hand.load(Ordering::Relaxed) >= MAX_AT_HAND;
+            let done = self.progress.borrow().done;
+            if over {
+                self.n_at_hand.fetch_sub(shard.forget(2, done), Ordering::Relaxed);
+            }
+            let memory = Arc::new(load()?);
+            let lapse = memory.wakes_at;
+            let slot = Slot { memory, dirty: false, writing: false, pending: 0, lapse, used_at };
+            shard.slots.insert(follower, slot);
+            self.n_at_hand.fetch_add(1, Ordering::Relaxed);
+        }
+        let slot = shard.slots.get_mut(&follower).expect("it was just put there");
+        slot.used_at = used_at;
+        Ok(work(slot))
     }
 
     /// Work up to this number is as durable as it must be.
@@ -106,8 +161,8 @@ impl Shared {
     /// The memory to be written for a follower, and the lapses before and after; later, if a durable turn is on its way.
     pub fn clean(&self, follower: FollowerId) -> Option<(Arc<Memory>, [Option<Timestamp>; 2])> {
         let done = self.progress.borrow().done;
-        let mut shard = lock(self.shard(follower));
-        let slot = shard.get_mut(&follower)?;
+        let mut shard = self.shard(follower);
+        let slot = shard.slots.get_mut(&follower)?;
         if !slot.dirty {
             return None;
         }
@@ -122,8 +177,48 @@ impl Shared {
 
     /// What [`Shared::clean`] gave is on disk: from now on it may be read from there.
     pub fn written(&self, follower: FollowerId) {
-        if let Some(slot) = lock(self.shard(follower)).get_mut(&follower) {
+        if let Some(slot) = self.shard(follower).slots.get_mut(&follower) {
             slot.writing = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared() -> Shared {
+        Shared::new(watch::channel(Progress::default()).0)
+    }
+
+    fn touch(shared: &Shared, n: u128, is_dirty: bool) -> bool {
+        let mut was_loaded = false;
+        let load = || {
+            was_loaded = true;
+            Ok(Memory::default())
+        };
+        shared.with_slot(FollowerId(n), load, |slot| slot.dirty |= is_dirty).unwrap();
+        was_loaded
+    }
+
+    #[test]
+    fn memories_at_hand_are_bounded_together_and_the_longest_unused_go_first() {
+        let shared = shared();
+        // Numbers a shard apart: all of them in one shard, where nobody else is.
+        let crowd = MAX_AT_HAND as u128;
+        assert!((0..crowd).all(|n| touch(&shared, n * N_SHARDS as u128, false)));
+        assert!((0..crowd).all(|n| !touch(&shared, n * N_SHARDS as u128, false)));
+        assert!(touch(&shared, crowd * N_SHARDS as u128, false));
+        assert!(shared.n_at_hand.load(Ordering::Relaxed) <= MAX_AT_HAND);
+        assert!(touch(&shared, 0, false), "the one longest unused should have gone");
+        assert!(!touch(&shared, (crowd - 1) * N_SHARDS as u128, false));
+    }
+
+    #[test]
+    fn what_is_newer_than_the_disk_stays_at_hand() {
+        let shared = shared();
+        let crowd = MAX_AT_HAND as u128 + 100;
+        assert!((0..crowd).all(|n| touch(&shared, n, true)));
+        assert!((0..crowd).all(|n| !touch(&shared, n, false)));
     }
 }
