@@ -239,7 +239,13 @@ fn settings(dir: &Path) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// What the entries mean is kept from run to run: it is not what is measured here.
+const KEPT_VECTORS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/webhook-vectors.bin");
+
 async fn serve(dir: &Path) -> Service {
+    let vectors = xinqi::thinker::cache_file(dir);
+    // The first run has none to take over.
+    let _ = std::fs::copy(KEPT_VECTORS, &vectors);
     let config = Config::load(None, settings(dir)).unwrap();
     let app = App::build(config, Clock::system()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -253,6 +259,7 @@ async fn serve(dir: &Path) -> Service {
         assert!(began.elapsed() < Duration::from_secs(120), "the sentence model is not there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    std::fs::copy(&vectors, KEPT_VECTORS).unwrap();
     println!("entries' meaning ready after {:.1} s", began.elapsed().as_secs_f64());
     Service { address, desk, stop, done }
 }

@@ -1,20 +1,27 @@
 //! The sentence model at work: what messages mean, computed aside of the async threads, a few at once; the rest go without
-//! (words alone then decide, more cautiously). Knows threads and permits; not what a vector is compared with.
+//! (words alone then decide, more cautiously). Knows threads, permits and patience; not what a vector is compared with.
 
-use crate::meaning::{Coarse, Model, ModelError, VectorCache};
+use crate::meaning::{Coarse, MAX_PIECES, Model, ModelError, VectorCache};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 /// A message waits so long for its turn before it goes without; WeChat's own limit is five seconds.
 const WAIT: Duration = Duration::from_millis(2);
+/// A message whose meaning is not there by then goes without, too: the processors have more to do than they can. On a slow
+/// machine it is half as long again as the longest message takes where nothing else is done.
+const MIN_PATIENCE: Duration = Duration::from_millis(12);
+/// Knowledge is read beside the answering, which comes first: 19 is the humblest.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// Computes what messages mean. Shared; of no use until a model is given to it.
 #[derive(Debug)]
 pub struct Thinker {
-    model: OnceLock<Arc<Model>>,
+    model: OnceLock<(Arc<Model>, Duration)>,
     permits: Arc<Semaphore>,
     n_computed: AtomicU64,
     n_shed: AtomicU64,
@@ -40,8 +47,10 @@ impl Thinker {
     pub fn load(&self, file: &Path) -> Result<(), ModelError> {
         let model = Model::load_matching(file)?;
         tracing::info!(isa = model.isa().name(), "sentence model read");
+        let patience = (longest(&model) * 3 / 2).max(MIN_PATIENCE);
+        tracing::debug!(?patience, "so long a message waits for its meaning");
         // A second model would be the same one.
-        let _ = self.model.set(Arc::new(model));
+        let _ = self.model.set((Arc::new(model), patience));
         Ok(())
     }
 
@@ -50,33 +59,70 @@ impl Thinker {
         (self.n_computed.load(Ordering::Relaxed), self.n_shed.load(Ordering::Relaxed))
     }
 
-    /// What a message means; `None` without a model, or when too many wait.
+    /// What a message means; `None` without a model, or when it would have to wait too long.
     pub async fn vector(&self, message: &str) -> Option<Vec<f32>> {
-        let model = self.model.get()?.clone();
-        let permits = self.permits.clone();
-        let Ok(Ok(permit)) = tokio::time::timeout(WAIT, permits.acquire_owned()).await else {
+        let (model, patience) = self.model.get()?.clone();
+        let Ok(Ok(permit)) = timeout(WAIT, self.permits.clone().acquire_owned()).await else {
             self.n_shed.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        self.n_computed.fetch_add(1, Ordering::Relaxed);
         let message = message.to_owned();
+        let given_up = GivesUp(Arc::default());
+        let seen = given_up.0.clone();
         let work = move || {
-            let vector = model.embed(&message);
+            let vector = model.embed_unless(&message, &seen);
             drop(permit);
             vector
         };
-        tokio::task::spawn_blocking(work).await.ok()
+        let vector =
+            timeout(patience, tokio::task::spawn_blocking(work)).await.ok().and_then(Result::ok).flatten();
+        let count = if vector.is_some() { &self.n_computed } else { &self.n_shed };
+        count.fetch_add(1, Ordering::Relaxed);
+        vector
     }
 
     /// The vectors of these texts, from the cache file or computed by one thread; `None` without a model.
     pub fn vectors(&self, texts: &[(String, usize)], cache: &Path) -> Option<Vec<Coarse>> {
-        let model = self.model.get()?;
+        let (model, _) = self.model.get()?;
         let mut cache = VectorCache::open(Some(cache), model);
-        let vectors = cache.embed(model, texts, 1);
+        // On a thread of its own: a humble one cannot become as important as others again.
+        let humbly = || {
+            be_humble();
+            cache.embed(model, texts, 1)
+        };
+        let vectors = std::thread::scope(|scope| scope.spawn(humbly).join()).ok()?;
         if let Err(error) = cache.save() {
             tracing::warn!(%error, "the vectors of the knowledge could not be kept; they are computed again at the next start");
         }
         Some(vectors)
+    }
+}
+
+/// Nobody waits any more, also where the one who waited was dropped: what is under way ends at the next layer.
+struct GivesUp(Arc<AtomicBool>);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long the longest message takes: the quickest of three tries, because others may be at work.
+fn longest(model: &Model) -> Duration {
+    let text = "问".repeat(4 * MAX_PIECES);
+    let try_once = |_| {
+        let began = Instant::now();
+        model.embed(&text);
+        began.elapsed()
+    };
+    (0..3).map(try_once).min().unwrap_or_default()
+}
+
+/// This thread gives way to all others, where the system knows threads' priorities.
+fn be_humble() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "the thread's priority stays as it is");
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     // Danger to life comes before everything else, also in a flood, also before an answer that waits.
     if let Some(talk) = turn.office.knowledge.urgent(&text) {
         turn.memory.flow = flow(&turn.memory, turn.now);
-        if let Some(id) = turn.memory.held() {
+        // Into a closed ticket nobody looks.
+        if let Some(id) = turn.memory.held().filter(|id| !turn.memory.is_over(*id)) {
             append(turn, id, &text, false);
         }
         release_parked(turn);
@@ -65,12 +66,11 @@ pub fn question<'h>(
     if is_told || flow(memory, now).1 > settings.max_per_minute || command(text).is_some() {
         return None;
     }
-    let is_over = |id| memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
     let is_choice =
         matches!(&memory.state, State::Choosing { entries, .. } if chosen(text, entries).is_some());
     let is_for_staff = match &memory.state {
         State::Rating { until, .. } if *until <= now => false,
-        _ => memory.held().is_some_and(|id| !is_over(id)),
+        _ => memory.held().is_some_and(|id| !memory.is_over(id)),
     };
     (!is_choice && !is_for_staff).then_some(text)
 }

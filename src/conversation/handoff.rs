@@ -109,8 +109,7 @@ fn author(exchange: &Exchange) -> Author {
 
 /// More for a ticket that staff have: appended, with a receipt now and then; an answered one is taken up again.
 pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
-    let over = turn.memory.ticket(id).is_none_or(|ticket| ticket.stage.is_over());
-    if over {
+    if turn.memory.is_over(id) {
         turn.memory.state = State::Answering;
         return super::telling::answer(turn, text);
     }

@@ -168,6 +168,11 @@ impl Memory {
         self.tickets.iter().find(|ticket| ticket.id == id)
     }
 
+    /// Nothing more is written to this ticket: it is closed, or not at hand.
+    pub(super) fn is_over(&self, id: TicketId) -> bool {
+        self.ticket(id).is_none_or(|ticket| ticket.stage.is_over())
+    }
+
     pub(super) fn remember(&mut self, exchange: Exchange) {
         // Of what lies further back only what was shown is of interest.
         if let Some(before) = self.recent.iter_mut().rev().nth(MAX_CONSIDERED - 1)

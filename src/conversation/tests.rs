@@ -370,6 +370,20 @@ fn memory_is_bounded_whatever_is_said() {
 }
 
 #[test]
+fn danger_is_noted_in_a_ticket_that_somebody_reads_and_in_no_closed_one() {
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    chat.said("我不想活了");
+    let n_lines = chat.ticket().n_lines;
+    assert!(n_lines >= 2, "{n_lines}");
+    assert_eq!(chat.staff(Act::Close(Some("已电话联系，人平安。".into()))), None);
+    let closed = chat.ticket();
+    assert_eq!(chat.memory.held(), Some(closed.id), "else this shows nothing");
+    assert!(chat.said("我不想活了").contains("120"));
+    assert_eq!((chat.ticket().id, chat.ticket().n_lines), (closed.id, closed.n_lines));
+}
+
+#[test]
 fn another_place_is_remembered_from_the_question_to_the_choice() {
     for question in ["杭州小时工工资有什么规定", "杭州小時工工資有什麼規定"] {
         let mut chat = Chat::begin();

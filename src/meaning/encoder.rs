@@ -6,6 +6,7 @@ use super::ModelError;
 use super::file::{Reader, Shape, block_bytes, open_blocks};
 use super::kernel::{Isa, Matrix, Quantised, Work};
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Width of one attention head; the loops below are written for it.
 pub const HEAD: usize = 32;
@@ -65,9 +66,10 @@ impl Encoder {
         self.places.len() / self.width
     }
 
-    /// The vector of a text cut into pieces; at most as many as there are places.
-    pub fn encode(&self, isa: Isa, pieces: &[u32]) -> Vec<f32> {
-        isa.run(Pass { encoder: self, isa, pieces })
+    /// The vector of a text cut into pieces; at most as many as there are places. Given up between two layers once
+    /// `given_up` is set.
+    pub fn encode(&self, isa: Isa, pieces: &[u32], given_up: &AtomicBool) -> Option<Vec<f32>> {
+        isa.run(Pass { encoder: self, isa, pieces, given_up })
     }
 
     #[inline(always)]
@@ -113,14 +115,15 @@ struct Pass<'e> {
     encoder: &'e Encoder,
     isa: Isa,
     pieces: &'e [u32],
+    given_up: &'e AtomicBool,
 }
 
 impl Work for Pass<'_> {
-    type Output = Vec<f32>;
+    type Output = Option<Vec<f32>>;
 
     #[inline(always)]
-    fn run(self) -> Vec<f32> {
-        let Self { encoder: e, isa, pieces } = self;
+    fn run(self) -> Option<Vec<f32>> {
+        let Self { encoder: e, isa, pieces, given_up } = self;
         let pieces = &pieces[..pieces.len().min(e.max_pieces())];
         let mut x = e.begin(pieces);
         let n = x.len();
@@ -129,6 +132,9 @@ impl Work for Pass<'_> {
         let mut inner = vec![0.0; pieces.len() * e.inner];
         let mut quantised = Quantised::default();
         for layer in &e.layers {
+            if given_up.load(Ordering::Relaxed) {
+                return None;
+            }
             quantised.set(&x, e.width);
             layer.query.times(isa, &quantised, &mut query);
             layer.key.times(isa, &quantised, &mut key);
@@ -144,7 +150,7 @@ impl Work for Pass<'_> {
             layer.outer.times(isa, &quantised, &mut change);
             normalise(&mut x, Some(&change), &layer.outer_norm, e.epsilon);
         }
-        mean_of_length_one(&x, e.width)
+        Some(mean_of_length_one(&x, e.width))
     }
 }
 

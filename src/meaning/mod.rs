@@ -17,6 +17,7 @@ use file::Reader;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use tokens::Tokens;
 
 /// Of a text so many pieces are looked at: about a hundred characters, in which every question has been asked.
@@ -108,10 +109,20 @@ impl Model {
 
     /// The same, looking at more or fewer pieces.
     pub fn embed_up_to(&self, text: &str, most: usize) -> Vec<f32> {
+        // What nobody gives up is always there.
+        self.encoder.encode(self.isa, &self.cut(text, most), &AtomicBool::new(false)).unwrap_or_default()
+    }
+
+    /// The vector of a text, if nobody sets `given_up` before it is there.
+    pub fn embed_unless(&self, text: &str, given_up: &AtomicBool) -> Option<Vec<f32>> {
+        self.encoder.encode(self.isa, &self.cut(text, MAX_PIECES), given_up)
+    }
+
+    fn cut(&self, text: &str, most: usize) -> Vec<u32> {
         let most = most.clamp(8, self.encoder.max_pieces());
         // A piece has few characters: what lies further back cannot be among the first pieces.
         let end = text.char_indices().nth(most * MAX_PIECE_CHARS).map_or(text.len(), |(at, _)| at);
-        self.encoder.encode(self.isa, &self.tokens.cut(&text[..end], most))
+        self.tokens.cut(&text[..end], most)
     }
 
     /// Into how many pieces a text falls.

@@ -86,6 +86,16 @@ impl SledStore {
         }
     }
 
+    /// Reads much, aside of the async threads.
+    async fn aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Disk) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let disk = self.disk.clone();
+        let read = tokio::task::spawn_blocking(move || read(&disk)).await;
+        read.map_err(|_| StoreError::Io("读取线程出了意外".into()))?
+    }
+
     /// Runs a task on the writer's thread and returns what it found.
     async fn task<T: Send + 'static>(
         &self,
@@ -206,6 +216,34 @@ impl SledStore {
     }
 }
 
+/// A page of tickets. Looks at thousands where a department has few.
+fn page_of(disk: &Disk, query: &Query) -> Result<Page> {
+    let prefix = keys::shelf(query.shelf);
+    let limit = query.limit.clamp(1, MAX_PAGE);
+    let mut page = Page::default();
+    let start = match &query.after {
+        Some(after) if after.starts_with(&prefix) => [after.as_slice(), &[0]].concat(),
+        _ => prefix.clone(),
+    };
+    let mut last = None;
+    for (n, item) in disk.db.range(start..).keys().enumerate() {
+        let key = item.map_err(io)?;
+        if !key.starts_with(&prefix) {
+            break;
+        }
+        if page.tickets.len() >= limit || n >= MAX_SCAN {
+            page.next = last;
+            break;
+        }
+        let id = key.get(key.len() - 8..).and_then(read_u64).ok_or(StoreError::Corrupt("shelf"))?;
+        last = Some(key.to_vec());
+        let ticket: Option<Ticket> = disk.get(&keys::ticket(TicketId(id)), "ticket")?;
+        page.tickets
+            .extend(ticket.filter(|ticket| query.department.is_none_or(|only| only == ticket.department)));
+    }
+    Ok(page)
+}
+
 fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
     let items = disk.db.scan_prefix(b"s").values().take(MAX_SCAN);
     items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
@@ -268,35 +306,12 @@ impl Store for SledStore {
     }
 
     async fn tickets(&self, query: &Query) -> Result<Page> {
-        let prefix = keys::shelf(query.shelf);
-        let limit = query.limit.clamp(1, MAX_PAGE);
-        let mut page = Page::default();
-        let start = match &query.after {
-            Some(after) if after.starts_with(&prefix) => [after.as_slice(), &[0]].concat(),
-            _ => prefix.clone(),
-        };
-        let mut last = None;
-        for (n, item) in self.disk.db.range(start..).keys().enumerate() {
-            let key = item.map_err(io)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
-            if page.tickets.len() >= limit || n >= MAX_SCAN {
-                page.next = last;
-                break;
-            }
-            let id = key.get(key.len() - 8..).and_then(read_u64).ok_or(StoreError::Corrupt("shelf"))?;
-            last = Some(key.to_vec());
-            let ticket: Option<Ticket> = self.disk.get(&keys::ticket(TicketId(id)), "ticket")?;
-            page.tickets.extend(
-                ticket.filter(|ticket| query.department.is_none_or(|only| only == ticket.department)),
-            );
-        }
-        Ok(page)
+        let query = query.clone();
+        self.aside(move |disk| page_of(disk, &query)).await
     }
 
     async fn count(&self, shelf: Shelf, most: usize) -> Result<usize> {
-        Ok(self.disk.db.scan_prefix(keys::shelf(shelf)).keys().take(most).count())
+        self.aside(move |disk| Ok(disk.db.scan_prefix(keys::shelf(shelf)).keys().take(most).count())).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
