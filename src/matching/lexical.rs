@@ -193,7 +193,7 @@ impl Phrases {
     /// The nearest phrase of every document; `without` leaves one out of account, for measuring.
     pub fn nearest(&self, grams: &[Gram], without: Option<u32>) -> Vec<Nearest> {
         let mut nearest = vec![Nearest::default(); self.n_docs];
-        if self.idf.is_empty() {
+        if self.idf.is_empty() || grams.is_empty() {
             return nearest;
         }
         let mut common = vec![0.0_f32; self.idf.len()];
@@ -210,14 +210,18 @@ impl Phrases {
                 }
             }
         }
-        for (phrase, common) in common.iter().enumerate() {
-            if *common <= 0.0 || without == Some(phrase as u32) {
-                continue;
-            }
-            let likeness = (2.0 * common / (total + self.idf[phrase])).min(1.0);
-            let nearest = &mut nearest[self.owner[phrase] as usize];
-            if likeness > nearest.likeness {
-                *nearest = Nearest { likeness, phrase: Some(phrase as u32) };
+        if let Some(left_out) = without {
+            common[left_out as usize] = 0.0;
+        }
+        // In one go over all phrases, so that it becomes wide instructions; the best of each document afterwards.
+        let mut likeness = common;
+        for (likeness, idf) in likeness.iter_mut().zip(&self.idf) {
+            *likeness = (2.0 * *likeness / (total + idf)).min(1.0);
+        }
+        for (phrase, (likeness, owner)) in likeness.iter().zip(&self.owner).enumerate() {
+            let nearest = &mut nearest[*owner as usize];
+            if *likeness > nearest.likeness {
+                *nearest = Nearest { likeness: *likeness, phrase: Some(phrase as u32) };
             }
         }
         nearest

@@ -2,24 +2,30 @@
 //! Knows characters and grams; what nearness is worth is learned elsewhere.
 
 use super::lexical::Documents;
-use super::text::{Gram, each_gram, each_gram_of};
+use super::text::{Gram, Parts, each_gram, parts, run_gram};
 use rustc_hash::FxHashMap;
 
 /// A text falls into blocks of so many characters; a stretch is two blocks that follow one another.
 const BLOCK: usize = 50;
-/// A bit for each character of Unicode's first plane, where nearly all of Chinese is.
-const FIRST_PLANE: usize = 1 << 16;
+/// Where nearly all of Chinese is: CJK Unified Ideographs, U+4E00 to U+9FFF.
+const HAN: std::ops::Range<usize> = 0x4e00..0xa000;
 
-/// A question, made ready to be looked for.
+/// A question, made ready to be looked for. Its distinct characters have codes from 1, so that a text is gone through without
+/// hashing; most of what a text says is none of them.
 pub struct Sought {
-    /// Of each gram its place and its rarity.
-    grams: FxHashMap<Gram, (usize, f32)>,
+    codes: Vec<u16>,
+    /// Of the characters that are no common Han.
+    others: Vec<(char, u16)>,
+    /// By code, where in the question the character stands.
+    places: Vec<Vec<usize>>,
+    /// The gram of a character, by its code, and of a pair, by both. Grams count from 1; 0 is none.
+    singles: Vec<u32>,
+    pairs: Vec<u32>,
+    runs: FxHashMap<Gram, u32>,
+    /// By gram.
+    rarity: Vec<f32>,
     total: f32,
     n_chars: usize,
-    /// Where in the question each character stands.
-    places: FxHashMap<char, Vec<usize>>,
-    /// Its characters: most of what a text says is none of them, and need not be looked up.
-    has: Box<[u64; FIRST_PLANE / 64]>,
 }
 
 /// What has been found in the block at hand and the one before.
@@ -36,39 +42,106 @@ struct Blocks {
 impl Sought {
     /// A normalised question, its grams weighed by their rarity among these documents.
     pub fn new(documents: &Documents, normalised: &str) -> Self {
-        let (mut grams, mut total) = (FxHashMap::default(), 0.0);
-        each_gram(normalised, |gram| {
-            let n = grams.len();
-            grams.entry(gram).or_insert_with(|| {
-                let rarity = documents.rarity(gram);
-                total += rarity;
-                (n, rarity)
-            });
-        });
-        let (mut places, mut has) =
-            (FxHashMap::<char, Vec<usize>>::default(), Box::new([0; FIRST_PLANE / 64]));
+        let mut sought = Self {
+            codes: vec![0; HAN.len()],
+            others: Vec::new(),
+            places: vec![Vec::new()],
+            singles: Vec::new(),
+            pairs: Vec::new(),
+            runs: FxHashMap::default(),
+            rarity: vec![0.0],
+            total: 0.0,
+            n_chars: normalised.chars().count(),
+        };
         for (n, c) in normalised.chars().enumerate() {
-            places.entry(c).or_default().push(n);
-            if let Some(word) = has.get_mut(c as usize / 64) {
-                *word |= 1 << (c as usize % 64);
-            }
+            let code = match sought.code(c) {
+                0 => sought.add_code(c),
+                code => code,
+            };
+            sought.places[code].push(n);
         }
-        Self { grams, total, n_chars: normalised.chars().count(), places, has }
+        let n_codes = sought.places.len();
+        (sought.singles, sought.pairs) = (vec![0; n_codes], vec![0; n_codes * n_codes]);
+        each_gram(normalised, |gram| sought.add_gram(documents, gram));
+        sought
     }
 
-    /// Whether the question may have this character; it surely has not where this says so.
-    fn may_have(&self, c: char) -> bool {
-        self.has.get(c as usize / 64).is_none_or(|word| word & 1 << (c as usize % 64) != 0)
+    fn add_code(&mut self, c: char) -> usize {
+        let code = self.places.len();
+        match self.codes.get_mut((c as usize).wrapping_sub(HAN.start)) {
+            Some(place) => *place = code as u16,
+            None => self.others.push((c, code as u16)),
+        }
+        self.places.push(Vec::new());
+        code
+    }
+
+    fn add_gram(&mut self, documents: &Documents, gram: Gram) {
+        let place = match parts(gram) {
+            Parts::Run => self.runs.entry(gram).or_default(),
+            Parts::One(c) => {
+                let code = self.code(c);
+                &mut self.singles[code]
+            }
+            Parts::Pair(before, c) => {
+                let at = self.code(before) * self.places.len() + self.code(c);
+                &mut self.pairs[at]
+            }
+        };
+        if *place == 0 {
+            *place = self.rarity.len() as u32;
+            let rarity = documents.rarity(gram);
+            self.rarity.push(rarity);
+            self.total += rarity;
+        }
+    }
+
+    /// 0 for a character that the question has not.
+    #[inline]
+    fn code(&self, c: char) -> usize {
+        match self.codes.get((c as usize).wrapping_sub(HAN.start)) {
+            Some(code) => usize::from(*code),
+            None => {
+                self.others.iter().find(|(other, _)| *other == c).map_or(0, |(_, code)| usize::from(*code))
+            }
+        }
+    }
+
+    /// The question's grams in a text, with the places of each one's first and last character.
+    #[inline]
+    fn each_in(&self, text: &[char], mut take: impl FnMut(usize, usize, usize)) {
+        let mut take = |gram: u32, from, to| {
+            if gram != 0 {
+                take(gram as usize, from, to);
+            }
+        };
+        let (mut before, mut n) = (0, 0);
+        while let Some(c) = text.get(n) {
+            if c.is_ascii_alphanumeric() {
+                let length = text[n..].iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+                let gram = run_gram(text[n..n + length].iter().copied());
+                take(self.runs.get(&gram).copied().unwrap_or(0), n, n + length - 1);
+                (before, n) = (0, n + length);
+                continue;
+            }
+            let code = self.code(*c);
+            if code != 0 {
+                take(self.singles[code], n, n);
+                if before != 0 {
+                    take(self.pairs[before * self.places.len() + code], n - 1, n);
+                }
+            }
+            (before, n) = (code, n + 1);
+        }
     }
 
     /// Of the question's information, what is found within one stretch of a text at most: 0–1.
     pub fn densest(&self, text: &[char]) -> f32 {
         // Of each gram, the block it was last seen in, counted from 2, so that never is not the one before.
-        let mut last = vec![0_usize; self.grams.len()];
+        let mut last = vec![0_usize; self.rarity.len()];
         let (mut best, mut at, mut blocks) = (0.0_f32, 2, Blocks::default());
-        let is_wanted = |c| self.may_have(c);
-        each_gram_of(text.iter().copied(), is_wanted, |gram, from, to| {
-            let Some((n, rarity)) = self.grams.get(&gram).copied() else { return };
+        self.each_in(text, |n, from, to| {
+            let rarity = self.rarity[n];
             let (from, to) = (from / BLOCK + 2, to / BLOCK + 2);
             if to > at {
                 best = best.max(blocks.sum(&last, at));
@@ -94,12 +167,13 @@ impl Sought {
         let mut before: Vec<(usize, usize)> = Vec::new();
         let mut now: Vec<(usize, usize)> = Vec::new();
         for c in text {
-            if !self.may_have(*c) {
+            let code = self.code(*c);
+            if code == 0 {
                 before.clear();
                 continue;
             }
             now.clear();
-            for place in self.places.get(c).into_iter().flatten() {
+            for place in &self.places[code] {
                 let run = before.iter().find(|(at, _)| at + 1 == *place).map_or(1, |(_, run)| run + 1);
                 longest = longest.max(run);
                 now.push((*place, run));
@@ -128,8 +202,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn documents() -> Documents {
+        Documents::build(&[FxHashMap::default()])
+    }
+
     fn sought(question: &str) -> Sought {
-        Sought::new(&Documents::build(&[FxHashMap::default()]), question)
+        Sought::new(&documents(), question)
     }
 
     #[test]
@@ -143,7 +221,9 @@ mod tests {
         assert_eq!(sought.longest_run(&close), 1.0);
         assert_eq!(sought.longest_run(&chars("租房减免")), 0.5);
         assert_eq!(self::sought("").longest_run(&['房']), 0.0);
-        assert_eq!(self::sought("12333电话").longest_run(&chars("打12333")), 5.0 / 7.0);
+        let telephone = self::sought("12333电话");
+        assert_eq!(telephone.longest_run(&chars("打12333")), 5.0 / 7.0);
+        assert!(telephone.densest(&chars("打12333")) > 0.0 && telephone.densest(&chars("打123334")) == 0.0);
     }
 
     proptest! {
@@ -163,14 +243,20 @@ mod tests {
             question in "[房租减免a1]{1,12}",
             text in "[房租减免天地人]{0,260}",
         ) {
-            let sought = sought(&question);
+            let (sought, documents) = (sought(&question), documents());
             let chars: Vec<char> = text.chars().collect();
             let blocks = chars.len().div_ceil(BLOCK).max(1);
             let each = (0..blocks).map(|n| {
                 let end = ((n + 2) * BLOCK).min(chars.len());
                 let stretch: String = chars[(n * BLOCK).min(end)..end].iter().collect();
-                let mut found: FxHashMap<usize, f32> = FxHashMap::default();
-                each_gram(&stretch, |gram| found.extend(sought.grams.get(&gram).copied()));
+                let mut found: FxHashMap<Gram, f32> = FxHashMap::default();
+                each_gram(&stretch, |gram| {
+                    each_gram(&question, |own| {
+                        if own == gram {
+                            found.insert(own, documents.rarity(own));
+                        }
+                    });
+                });
                 found.values().sum::<f32>()
             });
             let wanted = each.fold(0.0_f32, f32::max) / sought.total.max(1e-6);

@@ -75,43 +75,58 @@ pub fn grams(normalised: &str, out: &mut Vec<Gram>) {
 
 /// The grams of normalised text as they come.
 pub fn each_gram(normalised: &str, mut take: impl FnMut(Gram)) {
-    each_gram_of(normalised.chars(), |_| true, |gram, _, _| take(gram));
+    let mut before: Option<char> = None;
+    let mut chars = normalised.chars();
+    let mut rest = normalised;
+    while let Some(c) = chars.next() {
+        if c.is_ascii_alphanumeric() {
+            let length = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            take(run_gram(rest[..length].chars()));
+            chars = rest[length..].chars();
+            before = None;
+        } else {
+            take(c as u64);
+            if let Some(before) = before {
+                take((before as u64) << CHAR_BITS | c as u64 | PAIR);
+            }
+            before = Some(c);
+        }
+        rest = chars.as_str();
+    }
 }
 
-/// The same, with the places of each one's first and last character, and but for those with a character that is not wanted;
-/// ASCII runs are wanted always.
-#[inline]
-pub fn each_gram_of(
-    chars: impl Iterator<Item = char>,
-    is_wanted: impl Fn(char) -> bool,
-    mut take: impl FnMut(Gram, usize, usize),
-) {
-    let mut previous: Option<char> = None;
-    let mut run: Option<(u64, usize)> = None;
-    let mut n = 0;
-    for c in chars {
-        if c.is_ascii_alphanumeric() {
-            // FNV over the run: "n+1", "12333", "lpr" are one unit each.
-            let (hash, from) = run.unwrap_or((0xcbf2_9ce4_8422_2325, n));
-            run = Some(((hash ^ c as u64).wrapping_mul(0x0100_0000_01b3), from));
-            previous = None;
-        } else {
-            if let Some((hash, from)) = run.take() {
-                take(hash | 1 << 63, from, n - 1);
-            }
-            let wanted = Some(c).filter(|c| is_wanted(*c));
-            if wanted.is_some() {
-                take(c as u64, n, n);
-                if let Some(before) = previous {
-                    take((before as u64) << 21 | c as u64 | 1 << 62, n - 1, n);
-                }
-            }
-            previous = wanted;
-        }
-        n += 1;
-    }
-    if let Some((hash, from)) = run {
-        take(hash | 1 << 63, from, n - 1);
+/// What kind of gram one is; the rest of a character's bits is 0.
+const RUN: u64 = 1 << 63;
+const PAIR: u64 = 1 << 62;
+const CHAR_BITS: u32 = 21;
+
+/// The gram of a whole ASCII word: FNV over it. "n+1", "12333", "lpr" are one unit each.
+pub fn run_gram(word: impl Iterator<Item = char>) -> Gram {
+    word.fold(0xcbf2_9ce4_8422_2325, |hash, c| (hash ^ c as u64).wrapping_mul(0x0100_0000_01b3)) | RUN
+}
+
+/// What a gram was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// An ASCII word.
+    Run,
+    /// A character.
+    One(char),
+    /// Two neighbours.
+    Pair(char, char),
+}
+
+/// What a gram was made of.
+pub fn parts(gram: Gram) -> Parts {
+    let char_of = |bits: u64| {
+        u32::try_from(bits & ((1 << CHAR_BITS) - 1)).ok().and_then(char::from_u32).unwrap_or('\0')
+    };
+    if gram & RUN != 0 {
+        Parts::Run
+    } else if gram & PAIR != 0 {
+        Parts::Pair(char_of(gram >> CHAR_BITS), char_of(gram))
+    } else {
+        Parts::One(char_of(gram))
     }
 }
 
