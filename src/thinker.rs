@@ -11,9 +11,12 @@ use tokio::time::{Instant, timeout};
 
 /// A message waits so long for its turn before it goes without; WeChat's own limit is five seconds.
 const WAIT: Duration = Duration::from_millis(2);
-/// A message whose meaning is not there by then goes without, too: the processors have more to do than they can. On a slow
-/// machine it is half as long again as the longest message takes where nothing else is done.
-const MIN_PATIENCE: Duration = Duration::from_millis(12);
+/// A message whose meaning takes so many times as long as where nothing else is done goes without, too: the processors have
+/// more to do than they can.
+const PATIENCE: u32 = 3;
+const MIN_PATIENCE: Duration = Duration::from_millis(10);
+/// A message of so many characters takes as long as any.
+const LONG_CHARS: u32 = 100;
 /// Knowledge is read beside the answering, which comes first: 19 is the humblest.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
@@ -21,6 +24,7 @@ const NICENESS: i32 = 10;
 /// Computes what messages mean. Shared; of no use until a model is given to it.
 #[derive(Debug)]
 pub struct Thinker {
+    /// The model, and how long a long message takes.
     model: OnceLock<(Arc<Model>, Duration)>,
     permits: Arc<Semaphore>,
     n_computed: AtomicU64,
@@ -47,10 +51,10 @@ impl Thinker {
     pub fn load(&self, file: &Path) -> Result<(), ModelError> {
         let model = Model::load_matching(file)?;
         tracing::info!(isa = model.isa().name(), "sentence model read");
-        let patience = (longest(&model) * 3 / 2).max(MIN_PATIENCE);
-        tracing::debug!(?patience, "so long a message waits for its meaning");
+        let longest = longest(&model);
+        tracing::debug!(?longest, "so long the meaning of a long message takes");
         // A second model would be the same one.
-        let _ = self.model.set((Arc::new(model), patience));
+        let _ = self.model.set((Arc::new(model), longest));
         Ok(())
     }
 
@@ -61,11 +65,13 @@ impl Thinker {
 
     /// What a message means; `None` without a model, or when it would have to wait too long.
     pub async fn vector(&self, message: &str) -> Option<Vec<f32>> {
-        let (model, patience) = self.model.get()?.clone();
+        let (model, longest) = self.model.get()?.clone();
         let Ok(Ok(permit)) = timeout(WAIT, self.permits.clone().acquire_owned()).await else {
             self.n_shed.fetch_add(1, Ordering::Relaxed);
             return None;
         };
+        let n_chars = message.chars().take(LONG_CHARS as usize).count() as u32;
+        let patience = (longest * PATIENCE * n_chars / LONG_CHARS).max(MIN_PATIENCE);
         let message = message.to_owned();
         let given_up = GivesUp(Arc::default());
         let seen = given_up.0.clone();
