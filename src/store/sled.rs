@@ -297,12 +297,19 @@ impl Store for SledStore {
     }
 
     async fn lines(&self, id: TicketId) -> Result<Vec<Line>> {
-        let items = self.disk.db.scan_prefix(keys::lines(id)).values();
-        items.map(|value| keys::decode(&value.map_err(io)?, "line")).collect()
+        let mut lines: Vec<Line> = Vec::new();
+        for value in self.disk.db.scan_prefix(keys::lines(id)).values() {
+            lines.extend(keys::decode::<Vec<Line>>(&value.map_err(io)?, "line")?);
+        }
+        Ok(lines)
     }
 
     async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>> {
-        self.disk.get(&keys::line(id, n), "line")
+        let written_with = self.disk.db.range(keys::lines(id)..=keys::lines_from(id, n)).next_back();
+        let Some((key, value)) = written_with.transpose().map_err(io)? else { return Ok(None) };
+        let first = keys::first_line(&key).ok_or(StoreError::Corrupt("line"))?;
+        let lines: Vec<Line> = keys::decode(&value, "line")?;
+        Ok(lines.into_iter().nth((n - first) as usize))
     }
 
     async fn tickets(&self, query: &Query) -> Result<Page> {

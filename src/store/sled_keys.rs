@@ -4,17 +4,20 @@
 use super::{Result, Shelf, StoreError};
 use crate::clock::Timestamp;
 use crate::conversation::Memory;
-use crate::ticket::{DeliveryId, FollowerId, Number, Stage, Ticket, TicketId};
+use crate::ticket::{DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The format this program writes. Raise it when a stored shape changes.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
 /// Holds the account the data belongs to.
 pub const ACCOUNT_KEY: &[u8] = b"va";
 /// No value is larger: sled would put it in a file of its own.
 pub const MAX_VALUE: usize = 64 * 1024;
+
+/// So many bytes of text are written into one value at most, where there are several lines.
+const MAX_BLOCK: usize = MAX_VALUE / 2;
 
 /// A follower's record: the memory, and the names of the tickets at hand.
 #[derive(Serialize, Deserialize)]
@@ -59,14 +62,36 @@ pub fn ticket(id: TicketId) -> Vec<u8> {
     key(b't', &[&id.0.to_be_bytes()])
 }
 
-/// A line of a ticket.
-pub fn line(id: TicketId, n: u32) -> Vec<u8> {
+/// Lines of a ticket that were written together, under the number of the first: a value costs sled far more than the bytes in it.
+pub fn lines_from(id: TicketId, n: u32) -> Vec<u8> {
     key(b'l', &[&id.0.to_be_bytes(), &n.to_be_bytes()])
 }
 
 /// All lines of a ticket.
 pub fn lines(id: TicketId) -> Vec<u8> {
     key(b'l', &[&id.0.to_be_bytes()])
+}
+
+/// The number of the first line in such a value.
+pub fn first_line(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(9..13)?.try_into().ok()?))
+}
+
+/// Lines in pieces that are values of a good size.
+pub fn blocks(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let n = rest.iter().take_while(|line| {
+            bytes += line.text.len();
+            bytes <= MAX_BLOCK
+        });
+        // A line that is too long for a piece is one of its own.
+        let n = n.count().max(1).min(rest.len());
+        let (block, left) = rest.split_at(n);
+        rest = left;
+        (!block.is_empty()).then_some(block)
+    })
 }
 
 /// Number → ticket.
@@ -182,6 +207,22 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_fall_into_values_of_a_good_size_and_none_is_lost() {
+        let line = |n_bytes: usize| Line {
+            at: Timestamp(0),
+            author: crate::ticket::Author::Follower,
+            text: "a".repeat(n_bytes).into(),
+            delivery: None,
+        };
+        let lines: Vec<Line> = [10, MAX_BLOCK - 10, 1, MAX_BLOCK + 1, 5, 5].map(line).into();
+        let sizes: Vec<usize> = blocks(&lines).map(<[Line]>::len).collect();
+        assert_eq!(sizes, [2, 1, 1, 2]);
+        assert_eq!(blocks(&lines).flatten().count(), lines.len());
+        assert_eq!(blocks(&[]).count(), 0);
+        assert_eq!(first_line(&lines_from(TicketId(7), 258)), Some(258));
+    }
 
     #[test]
     fn order_of_keys_is_order_of_time_also_before_1970() {

@@ -140,9 +140,10 @@ impl Disk {
             }
             batch.insert(keys::ticket(ticket.id), keys::encode(ticket)?);
             batch.insert(keys::place(ticket), &[]);
-            let first = ticket.n_lines - change.lines.len() as u32;
-            for (n, line) in change.lines.iter().enumerate() {
-                batch.insert(keys::line(ticket.id, first + n as u32), keys::encode(line)?);
+            let mut first = ticket.n_lines - change.lines.len() as u32;
+            for block in keys::blocks(&change.lines) {
+                batch.insert(keys::lines_from(ticket.id, first), keys::encode(&block)?);
+                first += block.len() as u32;
             }
         }
         for say in &turn.step.says {

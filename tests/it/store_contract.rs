@@ -147,6 +147,39 @@ async fn of_many_turns_at_once_from_one_memory_one_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_of_several_turns_come_in_order_and_each_is_found_by_its_number() {
+    for (_dir, store) in stores() {
+        done(&*store, opening(turn(1, MING, &Memory::default(), "好"), 7, Department::Desk, 60)).await;
+        let texts = |texts: &[&str]| -> Vec<Line> {
+            let line = |text: &&str| Line {
+                at: NOW,
+                author: Author::Follower,
+                text: (*text).into(),
+                delivery: None,
+            };
+            texts.iter().map(line).collect()
+        };
+        for (cause, added) in [(2, texts(&["二", "三", "四"])), (3, texts(&["五"]))] {
+            let memory = store.recall(MING).await.unwrap();
+            let mut more = turn(cause, MING, &memory, "好");
+            let mut ticket = memory.tickets[0].clone();
+            ticket.n_lines += added.len() as u32;
+            more.step.memory.tickets = vec![ticket.clone()];
+            more.step.changes.push(Change { ticket, lines: added });
+            done(&*store, more).await;
+        }
+        let lines = store.lines(TicketId(7)).await.unwrap();
+        let said: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+        assert_eq!(said[1..], ["二", "三", "四", "五"]);
+        for (n, line) in lines.iter().enumerate() {
+            assert_eq!(store.line(TicketId(7), n as u32).await.unwrap().as_ref(), Some(line), "line {n}");
+        }
+        assert_eq!(store.line(TicketId(7), 5).await.unwrap(), None);
+        assert_eq!(store.line(TicketId(8), 0).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_unique_without_gaps_and_begin_anew_each_day() {
     for (_dir, store) in stores() {
         let mut together = JoinSet::new();
