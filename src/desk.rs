@@ -96,8 +96,8 @@ impl Desk {
     async fn happen(&self, happening: &Happening) -> Result<(Option<Text>, Option<Refusal>)> {
         let memory = self.store.recall(happening.follower).await?;
         let vector = match conversation::question(&self.settings, self.clock.now(), &memory, happening) {
-            Some(question) => self.vector(question).await,
-            None => None,
+            Some(question) if self.wants_vector(question) => self.thinker.vector(question).await,
+            _ => None,
         };
         for _ in 0..MAX_ATTEMPTS {
             let memory = self.store.recall(happening.follower).await?;
@@ -140,15 +140,15 @@ impl Desk {
         Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
     }
 
-    /// What a question means, where its words alone do not decide.
-    async fn vector(&self, question: &str) -> Option<Vec<f32>> {
-        let wanted = self.handbook.load().knowledge.wants_vector(question, self.clock.now().date());
-        if wanted { self.thinker.vector(question).await } else { None }
+    /// Whether the words of a question alone do not decide.
+    fn wants_vector(&self, question: &str) -> bool {
+        self.handbook.load().knowledge.wants_vector(question, self.clock.now().date())
     }
 
     /// What would come of a first message, and what was weighed; nothing happens.
     pub async fn rehearse(&self, text: &str) -> (Arc<Asked>, String) {
-        let vector = self.vector(text).await;
+        // Who tries the knowledge out is to see what it can do, not what it does under load.
+        let vector = if self.wants_vector(text) { self.thinker.vector_patiently(text).await } else { None };
         let (handbook, now) = (self.handbook.load_full(), self.clock.now());
         let office = Office {
             knowledge: &handbook.knowledge,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 /// A message waits so long for its turn before it goes without; WeChat's own limit is five seconds.
@@ -65,13 +65,31 @@ impl Thinker {
 
     /// What a message means; `None` without a model, or when it would have to wait too long.
     pub async fn vector(&self, message: &str) -> Option<Vec<f32>> {
-        let (model, longest) = self.model.get()?.clone();
-        let Ok(Ok(permit)) = timeout(WAIT, self.permits.clone().acquire_owned()).await else {
-            self.n_shed.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
+        let (_, longest) = self.model.get()?;
         let n_chars = message.chars().take(LONG_CHARS as usize).count() as u32;
-        let patience = (longest * PATIENCE * n_chars / LONG_CHARS).max(MIN_PATIENCE);
+        let patience = (*longest * PATIENCE * n_chars / LONG_CHARS).max(MIN_PATIENCE);
+        let vector = match timeout(WAIT, self.permit()).await {
+            Ok(permit) => timeout(patience, self.compute(permit?, message)).await.ok().flatten(),
+            Err(_) => None,
+        };
+        let count = if vector.is_some() { &self.n_computed } else { &self.n_shed };
+        count.fetch_add(1, Ordering::Relaxed);
+        vector
+    }
+
+    /// The same for somebody who would rather wait; `None` only without a model.
+    pub async fn vector_patiently(&self, message: &str) -> Option<Vec<f32>> {
+        self.model.get()?;
+        self.compute(self.permit().await?, message).await
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// Given up when the one who waits is dropped.
+    async fn compute(&self, permit: OwnedSemaphorePermit, message: &str) -> Option<Vec<f32>> {
+        let (model, _) = self.model.get()?.clone();
         let message = message.to_owned();
         let given_up = GivesUp(Arc::default());
         let seen = given_up.0.clone();
@@ -80,11 +98,7 @@ impl Thinker {
             drop(permit);
             vector
         };
-        let vector =
-            timeout(patience, tokio::task::spawn_blocking(work)).await.ok().and_then(Result::ok).flatten();
-        let count = if vector.is_some() { &self.n_computed } else { &self.n_shed };
-        count.fetch_add(1, Ordering::Relaxed);
-        vector
+        tokio::task::spawn_blocking(work).await.ok().flatten()
     }
 
     /// The vectors of these texts, from the cache file or computed by one thread; `None` without a model.
@@ -139,8 +153,7 @@ pub fn cache_file(data_dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::Thinker;
-    use std::path::Path;
+    use super::*;
 
     #[tokio::test]
     async fn who_finds_no_permit_goes_without_and_nobody_waits_long() {
@@ -151,6 +164,21 @@ mod tests {
         assert_eq!(thinker.counts(), (0, 1));
         let free = Thinker::new(1);
         free.load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("model/zh-e5-small.q4")).unwrap();
-        assert_eq!(free.vector("房租").await.map(|vector| vector.len()), Some(384));
+        assert_eq!(free.vector_patiently("房租").await.map(|vector| vector.len()), Some(384));
+    }
+
+    #[tokio::test]
+    async fn nobody_computes_for_one_who_has_gone() {
+        let thinker = Thinker::new(1);
+        thinker.load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("model/zh-e5-small.q4")).unwrap();
+        let (model, _) = thinker.model.get().unwrap();
+        let given_up = AtomicBool::new(false);
+        assert!(model.embed_unless("房租", &given_up).is_some());
+        given_up.store(true, Ordering::Relaxed);
+        assert_eq!(model.embed_unless("房租", &given_up), None);
+        // The one permit comes back from who was dropped while computing.
+        let permit = thinker.permit().await.unwrap();
+        drop(timeout(Duration::ZERO, thinker.compute(permit, "房租")).await);
+        assert!(thinker.vector_patiently("房租").await.is_some());
     }
 }

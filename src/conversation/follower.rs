@@ -27,8 +27,7 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     // Danger to life comes before everything else, also in a flood, also before an answer that waits.
     if let Some(talk) = turn.office.knowledge.urgent(&text) {
         turn.memory.flow = flow(&turn.memory, turn.now);
-        // Into a closed ticket nobody looks.
-        if let Some(id) = turn.memory.held().filter(|id| !turn.memory.is_over(*id)) {
+        if let Some(id) = turn.memory.held() {
             append(turn, id, &text, false);
         }
         release_parked(turn);

@@ -123,8 +123,11 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
     }
 }
 
-/// Adds the follower's words to a ticket; `false` if it takes no more.
+/// Adds the follower's words to a ticket; `false` if it takes no more: it is full, or closed, and nobody looks into it.
 pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) -> bool {
+    if turn.memory.is_over(id) {
+        return false;
+    }
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, text);
     let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();

@@ -34,9 +34,8 @@ pub fn simplified(text: &str) -> String {
     while let Some(c) = chars.next() {
         // A digit is a figure where it stands beside another.
         let digit = figure(c);
-        let is_figure =
-            digit.is_some() && (before.is_some() || chars.peek().copied().and_then(figure).is_some());
-        out.push(digit.filter(|_| is_figure).unwrap_or(c));
+        let beside = |_: &char| before.is_some() || chars.peek().copied().and_then(figure).is_some();
+        out.push(digit.filter(beside).unwrap_or(c));
         before = digit;
     }
     out
@@ -75,23 +74,22 @@ pub fn grams(normalised: &str, out: &mut Vec<Gram>) {
 
 /// The grams of normalised text as they come.
 pub fn each_gram(normalised: &str, mut take: impl FnMut(Gram)) {
-    let mut before: Option<char> = None;
-    let mut chars = normalised.chars();
-    let mut rest = normalised;
-    while let Some(c) = chars.next() {
-        if c.is_ascii_alphanumeric() {
+    let (mut before, mut rest) = (None::<char>, normalised);
+    while let Some(c) = rest.chars().next() {
+        let length = if c.is_ascii_alphanumeric() {
             let length = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
             take(run_gram(rest[..length].chars()));
-            chars = rest[length..].chars();
             before = None;
+            length
         } else {
             take(c as u64);
             if let Some(before) = before {
                 take((before as u64) << CHAR_BITS | c as u64 | PAIR);
             }
             before = Some(c);
-        }
-        rest = chars.as_str();
+            c.len_utf8()
+        };
+        rest = &rest[length..];
     }
 }
 
@@ -100,9 +98,14 @@ const RUN: u64 = 1 << 63;
 const PAIR: u64 = 1 << 62;
 const CHAR_BITS: u32 = 21;
 
-/// The gram of a whole ASCII word: FNV over it. "n+1", "12333", "lpr" are one unit each.
+/// The gram of a whole ASCII word: "n+1", "12333", "lpr" are one unit each.
 pub fn run_gram(word: impl Iterator<Item = char>) -> Gram {
-    word.fold(0xcbf2_9ce4_8422_2325, |hash, c| (hash ^ c as u64).wrapping_mul(0x0100_0000_01b3)) | RUN
+    fnv(word.map(u64::from)) | RUN
+}
+
+/// The hash of Fowler, Noll and Vo (FNV-1a).
+fn fnv(units: impl Iterator<Item = u64>) -> u64 {
+    units.fold(0xcbf2_9ce4_8422_2325, |hash, unit| (hash ^ unit).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What a gram was made of.
@@ -135,12 +138,7 @@ pub fn parts(gram: Gram) -> Parts {
 pub fn sounds(normalised: &str, out: &mut Vec<Gram>) {
     let mut previous: Option<u64> = None;
     for c in normalised.chars() {
-        // FNV over the syllable's letters.
-        let syllable = c.to_pinyin().map(|pinyin| {
-            pinyin.plain().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| {
-                (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-            })
-        });
+        let syllable = c.to_pinyin().map(|pinyin| fnv(pinyin.plain().bytes().map(u64::from)));
         if let (Some(before), Some(syllable)) = (previous, syllable) {
             out.push(before.rotate_left(21) ^ syllable);
         }

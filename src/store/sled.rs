@@ -297,11 +297,14 @@ impl Store for SledStore {
     }
 
     async fn lines(&self, id: TicketId) -> Result<Vec<Line>> {
-        let mut lines: Vec<Line> = Vec::new();
-        for value in self.disk.db.scan_prefix(keys::lines(id)).values() {
-            lines.extend(keys::decode::<Vec<Line>>(&value.map_err(io)?, "line")?);
-        }
-        Ok(lines)
+        self.aside(move |disk| {
+            let mut lines: Vec<Line> = Vec::new();
+            for value in disk.db.scan_prefix(keys::lines(id)).values() {
+                lines.extend(keys::decode::<Vec<Line>>(&value.map_err(io)?, "line")?);
+            }
+            Ok(lines)
+        })
+        .await
     }
 
     async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>> {

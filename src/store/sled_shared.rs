@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 const N_SHARDS: usize = 64;
-/// Memories kept at hand, of all followers together; more only while they are newer than the disk.
+/// Memories kept at hand, of all followers together; more where those beside a new one cannot be let go.
 const MAX_AT_HAND: usize = 2_560;
 
 /// How far the writer has come.
@@ -45,7 +45,7 @@ pub struct Slot {
 
 /// Some followers' memories at hand.
 #[derive(Default)]
-pub struct Shard {
+struct Shard {
     slots: FxHashMap<FollowerId, Slot>,
     n_uses: u64,
 }

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 /// Turns in one batch, of as many followers.
 const MAX_BATCH: usize = 64;
-/// How long an answer may stay unwritten; sled's own flush comes on top (100 ms).
+/// When a round of answers begins at the latest; sled's own flush comes on top (100 ms).
 const IDLE: Duration = Duration::from_millis(250);
 /// So many memories are written in one piece, with a pause in between in which readers and other threads have their turn:
-/// with 32 the slowest answers at half load took three times as long.
+/// the slowest answers at half load wait for the writer.
 const SLICE: usize = 8;
 /// A writer that is busy with turns comes by more seldom, and writes so many.
 const BUSY_SLICE: usize = 32;
