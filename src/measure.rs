@@ -11,12 +11,13 @@ use xinqi::evaluate::data::Set;
 use xinqi::evaluate::metrics::Figures;
 use xinqi::evaluate::{self, Bench, Own, SuiteFigures};
 use xinqi::knowledge::Knowledge;
-use xinqi::matching::{Learned, SIGNALS};
+use xinqi::matching::{Kind, Learned, SIGNALS, Sense};
 use xinqi::meaning::Model;
 
 /// The weights' place in the sources.
 const WEIGHTS: &str = "model/matching.toml";
-const LENS: &str = "model/lens.bin";
+/// For entries, for lines, for documents.
+const LENSES: [&str; 3] = ["model/lens.bin", "model/lens-lines.bin", "model/lens-documents.bin"];
 
 #[derive(Serialize)]
 struct Report {
@@ -241,11 +242,18 @@ pub fn train(config: &Config, dir: &Path) -> anyhow::Result<ExitCode> {
         .collect();
     eprintln!("训练 …");
     let (lens, folds) = own.learn_lens(&model);
-    let learned = evaluate::learn(&benches, &folds, &far);
-    std::fs::write(LENS, lens).with_context(|| format!("写不了 {LENS}（要在源码目录里运行）"))?;
+    let (of_lines, lines) = evaluate::learn_lens(&benches, Kind::Line, Some(&lens), &model);
+    let (of_documents, documents) = evaluate::learn_lens(&benches, Kind::Document, None, &model);
+    let of_sets: Vec<Vec<Sense>> =
+        lines.into_iter().zip(documents).map(|(a, b)| [a, b].into_iter().flatten().collect()).collect();
+    let learned = evaluate::learn(&benches, &of_sets, &folds, &far);
+    let files = [lens.lens(&model).1, of_lines, of_documents];
+    for (file, bytes) in LENSES.into_iter().zip(files) {
+        std::fs::write(file, bytes).with_context(|| format!("写不了 {file}（要在源码目录里运行）"))?;
+    }
     let head = "# Made by `xinqi train --eval DIR`; built into the program. What each name means: src/matching/features.rs.\n\n";
     std::fs::write(WEIGHTS, [head, &learned.text()].concat())
         .with_context(|| format!("写不了 {WEIGHTS}（要在源码目录里运行）"))?;
-    println!("已写入 {WEIGHTS} 和 {LENS}；重新编译后生效");
+    println!("已写入 {WEIGHTS}、{}；重新编译后生效", LENSES.join("、"));
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,10 @@ const WAIT: Duration = Duration::from_millis(2);
 /// more to do than they can.
 const PATIENCE: u32 = 3;
 const MIN_PATIENCE: Duration = Duration::from_millis(10);
+/// After each message computed, nothing is for so long for every message that had to go without meanwhile: where many more
+/// come than can be computed, the processors belong to those that are answered from their words.
+const REST_EACH: Duration = Duration::from_millis(2);
+const MAX_REST: Duration = Duration::from_millis(250);
 /// A message of so many characters takes as long as any.
 const LONG_CHARS: u32 = 100;
 /// Knowledge is read beside the answering, which comes first: 19 is the humblest.
@@ -28,7 +32,7 @@ pub struct Thinker {
     model: OnceLock<(Arc<Model>, Duration)>,
     permits: Arc<Semaphore>,
     n_computed: AtomicU64,
-    n_shed: AtomicU64,
+    n_shed: Arc<AtomicU64>,
 }
 
 impl Thinker {
@@ -38,7 +42,7 @@ impl Thinker {
             model: OnceLock::new(),
             permits: Arc::new(Semaphore::new(n_at_once)),
             n_computed: AtomicU64::new(0),
-            n_shed: AtomicU64::new(0),
+            n_shed: Arc::default(),
         }
     }
 
@@ -72,7 +76,7 @@ impl Thinker {
             Ok(permit) => timeout(patience, self.compute(permit?, message)).await.ok().flatten(),
             Err(_) => None,
         };
-        let count = if vector.is_some() { &self.n_computed } else { &self.n_shed };
+        let count = if vector.is_some() { &self.n_computed } else { &*self.n_shed };
         count.fetch_add(1, Ordering::Relaxed);
         vector
     }
@@ -93,9 +97,17 @@ impl Thinker {
         let message = message.to_owned();
         let given_up = GivesUp(Arc::default());
         let seen = given_up.0.clone();
+        let (n_shed, runtime) = (self.n_shed.clone(), tokio::runtime::Handle::current());
+        let before = n_shed.load(Ordering::Relaxed);
         let work = move || {
             let vector = model.embed_unless(&message, &seen);
-            drop(permit);
+            let rest = rest(n_shed.load(Ordering::Relaxed) - before);
+            if !rest.is_zero() {
+                runtime.spawn(async move {
+                    tokio::time::sleep(rest).await;
+                    drop(permit);
+                });
+            }
             vector
         };
         tokio::task::spawn_blocking(work).await.ok().flatten()
@@ -125,6 +137,11 @@ impl Drop for GivesUp {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// How long nothing is computed after a message while which so many had to go without.
+fn rest(n_shed: u64) -> Duration {
+    REST_EACH.saturating_mul(u32::try_from(n_shed).unwrap_or(u32::MAX)).min(MAX_REST)
 }
 
 /// How long the longest message takes: the quickest of three tries, because others may be at work.
@@ -165,6 +182,13 @@ mod tests {
         let free = Thinker::new(1);
         free.load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("model/zh-e5-small.q4")).unwrap();
         assert_eq!(free.vector_patiently("房租").await.map(|vector| vector.len()), Some(384));
+    }
+
+    #[test]
+    fn the_more_go_without_the_longer_nothing_is_computed_and_never_for_long() {
+        assert_eq!(rest(0), Duration::ZERO);
+        assert_eq!(rest(30), 30 * REST_EACH);
+        assert_eq!(rest(u64::MAX), MAX_REST);
     }
 
     #[tokio::test]

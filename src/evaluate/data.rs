@@ -19,6 +19,13 @@ pub struct Question {
     pub train: bool,
 }
 
+impl Question {
+    /// Known to have no answer: nothing answers it, and it may be learned from.
+    pub fn is_gap(&self) -> bool {
+        self.train && self.right.is_empty()
+    }
+}
+
 /// An open set.
 #[derive(Debug)]
 pub struct Set {

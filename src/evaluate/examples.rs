@@ -1,12 +1,12 @@
 //! The project's own knowledge as something to measure and to learn from: every phrasing of an entry or a gap is asked in
 //! turn, left out of what is searched. Knows which answer is right; not what is made of it.
 
-use super::lens::{self, Sample};
+use super::lens::{self, N_FOLDS, Sample};
 use super::train::Example;
 use super::{N_THREADS, example, of_questions};
 use crate::knowledge::{Knowledge, Purpose, SuiteQuestion};
 use crate::matching::{Found, Learned, Search, Sense, Without};
-use crate::meaning::{Coarse, Lens, Model, VectorCache};
+use crate::meaning::{Coarse, Model, VectorCache};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +14,6 @@ use std::sync::Arc;
 const EDITORS_WEIGHT: f32 = 0.1;
 /// The same of a gap. Left out, it stands for what nobody has thought of; most that is asked lies nearer to what is known.
 const GAPS_WEIGHT: f32 = 0.03;
-/// Phrasings are asked through a lens that was learned from the others: a share of them each.
-const N_FOLDS: usize = 3;
 
 /// The project's own knowledge with its suite, and the vectors of all questions.
 pub struct Own {
@@ -67,26 +65,16 @@ impl Own {
         kept.map(|(_, (owner, vector))| (vector.as_slice(), owner)).collect()
     }
 
-    /// Learns the lens; its file comes with it, and the lenses for [`Folds`].
-    pub fn learn_lens(&self, model: &Model) -> (Vec<u8>, Folds<'_>) {
-        let fit = |except: Option<usize>| {
-            let learned = lens::fit(&self.samples(except));
-            Lens::learned(model.fingerprint, &learned.mean, &learned.change)
+    /// Learns the lens, and those for [`Folds`].
+    pub fn learn_lens(&self, model: &Model) -> (lens::Learned, Folds<'_>) {
+        let lenses = lens::of_folds(|except| lens::fit(&self.samples(except)));
+        let sense = |learned: &lens::Learned| {
+            let lens = Arc::new(learned.lens(model).0);
+            let sense = self.knowledge.engine().sense(&self.texts, Some(&lens));
+            sense.expect("their number was right when they were computed")
         };
-        let mut lenses: Vec<(Lens, Vec<u8>)> = std::thread::scope(|scope| {
-            let folds = (0..N_FOLDS).map(Some).chain([None]);
-            let work: Vec<_> = folds.map(|except| scope.spawn(move || fit(except))).collect();
-            work.into_iter().map(|thread| thread.join().expect("a panic there has been reported")).collect()
-        });
-        let (whole, file) = lenses.pop().expect("one more than there are folds");
-        let engine = self.knowledge.engine();
-        let sense = |lens: Lens| {
-            engine
-                .sense(&self.texts, &Arc::new(lens))
-                .expect("their number was right when they were computed")
-        };
-        let folds = lenses.into_iter().map(|(lens, _)| sense(lens)).collect();
-        (file, Folds { own: self, whole: sense(whole), folds })
+        let (whole, folds) = (sense(&lenses.whole), lenses.folds.iter().map(sense).collect());
+        (lenses.whole, Folds { own: self, whole, folds })
     }
 }
 

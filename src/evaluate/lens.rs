@@ -4,7 +4,8 @@
 //! Knows sums; not where the phrasings come from.
 
 use crate::matching::SHARPNESS;
-use ndarray::{Array1, Array2, Axis};
+use crate::meaning::{Lens, Model};
+use ndarray::{Array1, Array2, Axis, ShapeBuilder};
 
 /// A phrasing's vector, and what it belongs to.
 pub type Sample<'v> = (&'v [f32], usize);
@@ -12,14 +13,47 @@ pub type Sample<'v> = (&'v [f32], usize);
 /// What was learned: see [`crate::meaning::Lens::learned`].
 pub struct Learned {
     /// The mean of all vectors.
-    pub mean: Vec<f32>,
+    mean: Vec<f32>,
     /// What the map differs by from doing nothing, row by row.
-    pub change: Vec<f32>,
+    change: Vec<f32>,
+}
+
+impl Learned {
+    /// The lens, and its file.
+    pub fn lens(&self, model: &Model) -> (Lens, Vec<u8>) {
+        Lens::learned(model.fingerprint, &self.mean, &self.change)
+    }
+}
+
+/// What is asked in training is asked through a lens that was learned from the others: a share of them each.
+pub const N_FOLDS: usize = 3;
+
+/// What was learned from all, and from all but one fold each.
+pub struct Lenses {
+    /// From all.
+    pub whole: Learned,
+    /// Without the first, the second …
+    pub folds: Vec<Learned>,
+}
+
+/// Learns all of them at once; `fit` is told which fold to leave out.
+pub fn of_folds(fit: impl Fn(Option<usize>) -> Learned + Sync) -> Lenses {
+    let fit = &fit;
+    std::thread::scope(|scope| {
+        let whole = scope.spawn(move || fit(None));
+        let folds: Vec<_> = (0..N_FOLDS).map(|fold| scope.spawn(move || fit(Some(fold)))).collect();
+        let done = |thread: std::thread::ScopedJoinHandle<'_, Learned>| {
+            thread.join().expect("a panic there has been reported")
+        };
+        Lenses { folds: folds.into_iter().map(done).collect(), whole: done(whole) }
+    })
 }
 
 // Tried: 150 to 600 rounds, steps of 0.0001 to 0.001, decays of 0.0001 to 0.01, sharpness of 10 to 30. Longer steps learn the
 // phrasings by heart; among the rest the suite's test half moves by a hundredth.
 const N_ROUNDS: usize = 300;
+/// What a small set has in common with what was learned before is kept with fewer.
+const N_ROUNDS_REFINED: usize = 200;
 const BATCH: usize = 512;
 const STEP: f32 = 3e-4;
 const DECAY: f32 = 1e-3;
@@ -29,25 +63,43 @@ const NEVER: f32 = -1e9;
 
 /// The map for these vectors; all of one width.
 pub fn fit(samples: &[Sample<'_>]) -> Learned {
+    descend(samples, None, N_ROUNDS)
+}
+
+/// The map for these, from one learned for others and not far from it.
+pub fn refine(before: &Learned, samples: &[Sample<'_>]) -> Learned {
+    descend(samples, Some(before), N_ROUNDS_REFINED)
+}
+
+fn descend(samples: &[Sample<'_>], before: Option<&Learned>, n_rounds: usize) -> Learned {
     let width = samples.first().map_or(0, |(vector, _)| vector.len());
     let mut x = Array2::<f32>::zeros((samples.len(), width));
     for (mut row, (vector, _)) in x.rows_mut().into_iter().zip(samples) {
         row.iter_mut().zip(*vector).for_each(|(to, from)| *to = *from);
     }
-    let mean = x.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(width));
+    let mean = match before {
+        Some(before) => Array1::from(before.mean.clone()),
+        None => x.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(width)),
+    };
     x -= &mean;
     normalise(&mut x);
     let owner: Vec<usize> = samples.iter().map(|(_, owner)| *owner).collect();
     let identity = Array2::<f32>::eye(width);
-    let mut map = identity.clone();
+    let mut start = identity.clone();
+    if let Some(before) = before {
+        // A row for each number that comes out, here a column.
+        let change = Array2::from_shape_vec((width, width).f(), before.change.clone());
+        start += &change.expect("it was learned for vectors as wide as these");
+    }
+    let mut map = start.clone();
     let (mut first, mut second) = (Array2::<f32>::zeros(map.dim()), Array2::<f32>::zeros(map.dim()));
     let mut draw = Draw(0x5eed);
-    for round in 1..=N_ROUNDS {
+    for round in 1..=n_rounds {
         let batch = draw.some(samples.len(), BATCH);
         let mut gradient = gradient(&x, &map, &owner, &batch);
-        gradient.scaled_add(2.0 * DECAY, &(&map - &identity));
+        gradient.scaled_add(2.0 * DECAY, &(&map - &start));
         let n = round as i32;
-        let fade = 1.0 - round as f32 / (N_ROUNDS as f32 * 1.05);
+        let fade = 1.0 - round as f32 / (n_rounds as f32 * 1.05);
         let (unfirst, unsecond) = (1.0 - KEEP.0.powi(n), 1.0 - KEEP.1.powi(n));
         ndarray::Zip::from(&mut map).and(&mut first).and(&mut second).and(&gradient).for_each(
             |w, m, v, g| {

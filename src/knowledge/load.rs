@@ -5,6 +5,7 @@ use super::file::{self, Entry, FileError};
 use super::gaps::{self, Gap};
 use super::pattern::Pattern;
 use super::smalltalk::Talks;
+use super::stance::Stance;
 use super::suite::{self, Purpose, SuiteQuestion};
 use super::{Category, EntryId, Knowledge, MAX_CACHED, MAX_TOLD, Place, Region, Thresholds, normalise};
 use crate::matching::{Doc, Engine, Synonyms};
@@ -108,6 +109,8 @@ fn build(
     gaps.extend(gaps::of_suite(&suite));
     let beside: Vec<Vec<String>> = gaps.iter().map(|gap| gap.questions.clone()).collect();
     let engine = Engine::build(&entries.iter().zip(&phrases).map(doc).collect::<Vec<_>>(), &beside, synonyms);
+    let normal = |texts: &Vec<Arc<str>>| texts.iter().map(|text| normalise(text)).collect::<Vec<_>>();
+    let stances = phrases.iter().map(|own| Stance::of(normal(own).iter().map(String::as_str))).collect();
     let entries = entries.into_iter().map(Arc::new).collect();
     let (asked, told) = (Cache::new(MAX_CACHED), Cache::new(MAX_TOLD));
     Knowledge {
@@ -121,6 +124,7 @@ fn build(
         first_phrase,
         engine,
         patterns,
+        stances,
         talks,
         office,
         thresholds,

@@ -8,6 +8,7 @@ mod load;
 mod pattern;
 mod rank;
 mod smalltalk;
+mod stance;
 mod suite;
 
 pub use crate::matching::place::{Place, Region};
@@ -26,6 +27,7 @@ use quick_cache::sync::Cache;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smalltalk::Talks;
+use stance::Stance;
 use std::fmt;
 use std::sync::Arc;
 
@@ -160,6 +162,8 @@ pub struct Knowledge {
     engine: Engine,
     /// Of each entry.
     patterns: Vec<Vec<Pattern>>,
+    /// Of each entry, which side its phrasings take.
+    stances: Vec<Stance>,
     talks: Talks,
     office: OfficeFacts,
     thresholds: Thresholds,
@@ -265,6 +269,11 @@ impl Knowledge {
 
     fn pattern_matches(&self, doc: usize, normalised: &str) -> bool {
         self.patterns[doc].iter().any(|pattern| pattern.is_match(normalised))
+    }
+
+    /// The entry's phrasings are all of the other side than the question.
+    fn is_of_other_side(&self, entry: &Entry, question: &str) -> bool {
+        self.by_id.get(&entry.id).is_some_and(|n| self.stances[*n].is_against(question))
     }
 
     /// The entries' texts and vectors.

@@ -177,7 +177,9 @@ fn decide(
     // Another region never gets a local figure as if it applied: at best the choice to read it knowingly.
     let local_here = place.is_none_or(|place| place.is_under(first.entry.region));
     let is_story = normalised.chars().count() > STORY_CHARS;
-    let holds_back = !local_here || is_story || guard::contradicts(question, &first.entry, on);
+    let is_beside =
+        guard::contradicts(question, &first.entry, on) || k.is_of_other_side(&first.entry, normalised);
+    let holds_back = !local_here || is_story || is_beside;
     let is_past = |c: &Candidate| is_past_of(c, first, on) && !guard::names_past_year(question, on);
     let near = found.iter().filter(|c| c.score >= t.offer * WAKE && !is_past(c));
     let near: Vec<Candidate> = near.take(MAX_OFFER).cloned().collect();

@@ -47,6 +47,8 @@ features! {
     SHARE_LOG = "share_log";
     /// Mean cosine through the lens to the document's three nearest phrasings: one alone may be near by chance.
     SUPPORT = "support";
+    /// Cosine through the lens to a document without phrasings as a whole.
+    TUNED_WHOLE = "tuned_whole";
     /// 1 a place the question names is in the document, −1 it is not, 0 the question names none.
     PLACE = "place";
     /// The same for figures.
@@ -122,6 +124,7 @@ pub const SIGNALS: [(&str, &[usize]); 6] = [
             SHARE,
             SHARE_LOG,
             SUPPORT,
+            TUNED_WHOLE,
             COSINE_LENGTH,
             COSINE_Z_LENGTH,
             WHOLE_LENGTH,

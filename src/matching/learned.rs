@@ -3,8 +3,9 @@
 
 use super::Kind;
 use super::features::{
-    COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, Features, LIKENESS, NAMES, NUMBER, PASSAGE, PATTERN, PLACE,
-    PRESENCE, RARE, RUN, SHARE, SHARE_LOG, SIGNALS, SOUND, STRETCH, SUPPORT, TITLE, TUNED, WHOLE,
+    COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, Features, LIKENESS, N as N_FEATURES, NAMES, NUMBER, PASSAGE,
+    PATTERN, PLACE, PRESENCE, RARE, RUN, SHARE, SHARE_LOG, SIGNALS, SOUND, STRETCH, SUPPORT, TITLE, TUNED,
+    TUNED_WHOLE, WHOLE,
 };
 use super::gaps::Beside;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,28 @@ use std::sync::LazyLock;
 /// How many numbers the judgement looks at.
 pub const N_JUDGED: usize = 4 + JUDGED.len() + BEHIND.len() + GAP.len() + 2;
 /// Features that are judged as they are.
-const JUDGED: [usize; 20] = [
-    COVERAGE, PRESENCE, RARE, LIKENESS, COVERAGE_Z, SOUND, COSINE, COSINE_Z, PASSAGE, WHOLE, TUNED, SHARE,
-    SHARE_LOG, SUPPORT, TITLE, STRETCH, RUN, PLACE, NUMBER, PATTERN,
+const JUDGED: [usize; 21] = [
+    COVERAGE,
+    PRESENCE,
+    RARE,
+    LIKENESS,
+    COVERAGE_Z,
+    SOUND,
+    COSINE,
+    COSINE_Z,
+    PASSAGE,
+    WHOLE,
+    TUNED,
+    SHARE,
+    SHARE_LOG,
+    SUPPORT,
+    TUNED_WHOLE,
+    TITLE,
+    STRETCH,
+    RUN,
+    PLACE,
+    NUMBER,
+    PATTERN,
 ];
 /// Features by which the first in rank may be behind another candidate: a sign that the signals disagree.
 const BEHIND: [(usize, &str); 4] = [
@@ -39,12 +59,18 @@ static JUDGED_NAMES: LazyLock<[(&str, Option<usize>); N_JUDGED]> = LazyLock::new
 });
 
 /// Weights of one kind of document.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Judge {
     /// Of each feature, for the order.
     pub rank: Features,
     /// Of each judged number, for the probability.
     pub judge: [f32; N_JUDGED],
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self { rank: [0.0; N_FEATURES], judge: [0.0; N_JUDGED] }
+    }
 }
 
 /// Weights for all kinds.

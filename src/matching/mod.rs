@@ -12,6 +12,7 @@ mod sense;
 mod stretch;
 mod synonyms;
 pub mod text;
+mod top;
 
 pub use doc::{Doc, Kind, Passage};
 pub use features::{Features, N as N_FEATURES, PATTERN, SIGNALS};
@@ -23,7 +24,8 @@ pub use synonyms::Synonyms;
 use crate::meaning::{Coarse, Lens};
 use features::{
     COSINE, COSINE_Z, COVERAGE, COVERAGE_Z, LENGTH, LIKENESS, NUMBER, PASSAGE, PLACE, PRESENCE, PRODUCTS,
-    RARE, RUN, SHARE, SHARE_LOG, SOUND, STRETCH, SUPPORT, TITLE, TUNED, WHOLE, moments, spread, standing,
+    RARE, RUN, SHARE, SHARE_LOG, SOUND, STRETCH, SUPPORT, TITLE, TUNED, TUNED_WHOLE, WHOLE, moments, spread,
+    standing,
 };
 use gaps::Gaps;
 use known::Known;
@@ -34,6 +36,7 @@ use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 use stretch::Sought;
 use text::{Gram, grams, normalise, sounds};
+use top::top;
 
 /// How often a term of each field counts.
 const TITLE_WEIGHT: f32 = 2.0;
@@ -165,15 +168,31 @@ impl Engine {
 
     /// Takes over the vectors of [`Engine::texts`]; from then on meaning counts. `false`: one is missing, and it does not.
     pub fn set_vectors(&self, vectors: &[Coarse]) -> bool {
-        let Some(sense) = self.sense(vectors, Lens::shipped()) else { return false };
+        let Some(sense) = self.sense(vectors, self.lens()) else { return false };
         // A second time would be the same vectors.
         let _ = self.sense.set(sense);
         true
     }
 
-    /// The vectors of [`Engine::texts`] through a lens; `None` where one is missing.
-    pub fn sense(&self, vectors: &[Coarse], lens: &Arc<Lens>) -> Option<Sense> {
+    /// What documents like these are seen through. Of answers and articles a lens learned too little: none is shipped.
+    fn lens(&self) -> Option<&'static Arc<Lens>> {
+        // Documents without phrasings stand beside entries only where there are entries.
+        match self.kinds.iter().min()? {
+            Kind::Entry => Some(Lens::of_entries()),
+            Kind::Line => Some(Lens::of_lines()),
+            Kind::Document => Some(Lens::of_documents()),
+            Kind::Answer | Kind::Article => None,
+        }
+    }
+
+    /// The vectors of [`Engine::texts`] through a lens, where there is to be one; `None` where one is missing.
+    pub fn sense(&self, vectors: &[Coarse], lens: Option<&Arc<Lens>>) -> Option<Sense> {
         Sense::new(&self.texts, vectors, lens)
+    }
+
+    /// Where among [`Engine::texts`] the documents as wholes stand.
+    pub fn wholes(&self) -> std::ops::Range<usize> {
+        self.texts.wholes()
     }
 
     /// What sort of document it is.
@@ -184,6 +203,11 @@ impl Engine {
     /// Whether the vectors are there.
     pub fn has_vectors(&self) -> bool {
         self.sense.get().is_some()
+    }
+
+    /// The vectors as they are seen, where they are there.
+    pub fn vectors(&self) -> Option<&Sense> {
+        self.sense.get()
     }
 
     /// The documents that may answer, best first. `vector` is the question's, where there is time for it; `pattern` tells
@@ -335,6 +359,7 @@ impl Engine {
                     (f[TUNED], f[SHARE]) = (tuned.best[doc], tuned.share[doc]);
                     f[SHARE_LOG] = (tuned.share[doc].max(LEAST_SHARE).ln() / -LEAST_SHARE.ln()).min(0.0);
                     f[SUPPORT] = tuned.support[doc];
+                    f[TUNED_WHOLE] = tuned.whole.get(doc).copied().unwrap_or(0.0);
                 }
             }
             if self.kinds[doc] != Kind::Entry {
@@ -401,31 +426,6 @@ fn agreement<T>(named: &[T], is_shared: impl Fn(&T) -> bool) -> f32 {
     }
 }
 
-/// The documents of the highest values, above nothing at all; of equal ones the first.
-fn top(values: &[f32], n: usize) -> Vec<usize> {
-    let mut docs = Vec::with_capacity(2 * n);
-    // What is no higher than the last of those that are kept need not be looked at again.
-    let mut least = 0.0;
-    for (doc, value) in values.iter().enumerate() {
-        if *value > least {
-            docs.push(doc);
-            if docs.len() == 2 * n {
-                keep_highest(values, n, &mut docs);
-                least = docs.iter().map(|doc| values[*doc]).fold(f32::MAX, f32::min);
-            }
-        }
-    }
-    keep_highest(values, n, &mut docs);
-    docs
-}
-
-fn keep_highest(values: &[f32], n: usize, docs: &mut Vec<usize>) {
-    if docs.len() > n {
-        docs.select_nth_unstable_by(n, |a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
-        docs.truncate(n);
-    }
-}
-
 /// The distinct grams of a text, and those of its standard wording.
 fn terms(synonyms: &Synonyms, normalised: &str) -> Vec<Gram> {
     let mut out = Vec::with_capacity(normalised.len());
@@ -462,20 +462,6 @@ mod tests {
     fn doc(phrases: &[&str], body: &str) -> Doc {
         let phrases = phrases.iter().map(|phrase| (*phrase).to_owned()).collect();
         Doc { title: String::new(), phrases, keywords: Vec::new(), body: body.to_owned() }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn the_highest_are_those_of_sorting_all(values in proptest::collection::vec(0_u8..9, 0..60), n in 1_usize..9) {
-            let values: Vec<f32> = values.into_iter().map(f32::from).collect();
-            let mut all: Vec<usize> = (0..values.len()).filter(|doc| values[*doc] > 0.0).collect();
-            all.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
-            all.truncate(n);
-            all.sort_unstable();
-            let mut found = top(&values, n);
-            found.sort_unstable();
-            proptest::prop_assert_eq!(found, all);
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! are worth is learned elsewhere.
 
 use super::doc::{self, Doc, Passage};
+use super::features::spread;
 use crate::meaning::{Coarse, Isa, Lens, Vectors};
 use std::sync::Arc;
 
@@ -14,15 +15,13 @@ pub struct Texts {
     passage_starts: Vec<usize>,
     wholes: Vec<Passage>,
     gaps: Vec<Passage>,
-    has_phrasings: bool,
 }
 
 impl Texts {
     /// Of these documents, and of the phrasings of the gaps beside them.
     pub fn of(docs: &[Doc], gaps: &[Vec<String>]) -> Self {
         let gaps = gaps.iter().flatten().map(|text| doc::phrase(text)).collect();
-        let has_phrasings = docs.iter().any(|doc| !doc.phrases.is_empty());
-        let mut texts = Self { gaps, has_phrasings, ..Self::default() };
+        let mut texts = Self { gaps, ..Self::default() };
         for doc in docs {
             texts.starts.push(texts.parts.len());
             texts.parts.extend(doc::parts(doc));
@@ -41,6 +40,12 @@ impl Texts {
     /// How many there are.
     fn len(&self) -> usize {
         self.parts.len() + self.passages.len() + self.wholes.len() + self.gaps.len()
+    }
+
+    /// Where the documents as wholes stand among all.
+    pub fn wholes(&self) -> std::ops::Range<usize> {
+        let first = self.parts.len() + self.passages.len();
+        first..first + self.wholes.len()
     }
 
     /// The document of a part.
@@ -66,12 +71,21 @@ pub struct Sense {
     through: Option<Through>,
 }
 
-/// What is seen through the lens: phrasings, where there are any.
+/// What the parts and the gaps beside them are compared through.
 #[derive(Debug)]
 struct Through {
+    /// Where there is no lens, the plain cosines are spread instead.
+    seen: Option<Seen>,
+    gaps: Vectors,
+}
+
+/// Documents as seen through a lens.
+#[derive(Debug)]
+struct Seen {
     lens: Arc<Lens>,
     parts: Vectors,
-    gaps: Vectors,
+    /// Of those without phrasings: an entry's lens has learned phrasings only.
+    whole: Vectors,
 }
 
 /// How near a question comes to each document.
@@ -85,7 +99,7 @@ pub struct Nearness {
     pub whole: Vec<f32>,
     /// To the first part, which of a document without phrasings is its title, if it has one.
     pub first: Vec<f32>,
-    /// Through the lens, where there is one.
+    /// Through the lens, where there is one, or beside the gaps, where there are any.
     pub tuned: Option<Tuned>,
 }
 
@@ -96,6 +110,8 @@ pub struct Tuned {
     pub parts: Vec<f32>,
     /// To each phrasing of a gap.
     pub gaps: Vec<f32>,
+    /// To each document as a whole, of those without phrasings.
+    pub whole: Vec<f32>,
     /// To the nearest part of each document.
     pub best: Vec<f32>,
     /// To the three nearest parts of each document, on average.
@@ -104,6 +120,8 @@ pub struct Tuned {
     pub share: Vec<f32>,
 }
 
+/// Just above what is left out of account.
+const LEAST_APART: f32 = -0.99;
 /// Cosines through the lens count by their exponential with this factor.
 pub const SHARPNESS: f32 = 25.0;
 
@@ -117,8 +135,8 @@ pub enum Without {
 }
 
 impl Sense {
-    /// From the vectors of [`Texts::all`]; `None` where one is missing. Phrasings are looked at through the lens, too.
-    pub fn new(texts: &Texts, vectors: &[Coarse], lens: &Arc<Lens>) -> Option<Self> {
+    /// From the vectors of [`Texts::all`]; `None` where one is missing. Parts and gaps are looked at through the lens, too.
+    pub fn new(texts: &Texts, vectors: &[Coarse], lens: Option<&Arc<Lens>>) -> Option<Self> {
         if vectors.len() != texts.len() || vectors.iter().any(Coarse::is_empty) {
             return None;
         }
@@ -126,12 +144,18 @@ impl Sense {
         let (parts, rest) = vectors.split_at(texts.parts.len());
         let (passages, rest) = rest.split_at(texts.passages.len());
         let (whole, gaps) = rest.split_at(texts.wholes.len());
-        let seen = |vectors: &[Coarse]| {
+        let seen = |lens: &Lens, vectors: &[Coarse]| {
             let through = |vector: &Coarse| lens.through(isa, &vector.numbers().collect::<Vec<_>>());
             Vectors::new(&vectors.iter().map(|vector| Coarse::of(&through(vector))).collect::<Vec<_>>())
         };
-        let through =
-            texts.has_phrasings.then(|| Through { lens: lens.clone(), parts: seen(parts), gaps: seen(gaps) });
+        let through = match lens {
+            Some(lens) => {
+                let whole = if passages.is_empty() { whole } else { &[] };
+                let of_docs = Seen { lens: lens.clone(), parts: seen(lens, parts), whole: seen(lens, whole) };
+                Some(Through { seen: Some(of_docs), gaps: seen(lens, gaps) })
+            }
+            None => (!gaps.is_empty()).then(|| Through { seen: None, gaps: Vectors::new(gaps) }),
+        };
         Some(Self {
             isa,
             parts: Vectors::new(parts),
@@ -153,11 +177,20 @@ impl Sense {
         let mut parts = self.parts.cosines(self.isa, vector);
         leave_out(&mut parts, part);
         let tuned = self.through.as_ref().map(|through| {
-            let seen = through.lens.through(self.isa, vector);
-            let mut tuned = Tuned {
-                parts: through.parts.cosines(self.isa, &seen),
-                gaps: through.gaps.cosines(self.isa, &seen),
-                ..Tuned::default()
+            let mut tuned = match &through.seen {
+                Some(Seen { lens, parts, whole }) => {
+                    let seen = lens.through(self.isa, vector);
+                    let [parts, whole, gaps] =
+                        [parts, whole, &through.gaps].map(|vectors| vectors.cosines(self.isa, &seen));
+                    Tuned { parts, whole, gaps, ..Tuned::default() }
+                }
+                None => {
+                    let apart = |cosines: &[f32]| {
+                        cosines.iter().map(|cosine| spread(*cosine).max(LEAST_APART)).collect()
+                    };
+                    let gaps = through.gaps.cosines(self.isa, vector);
+                    Tuned { parts: apart(&parts), gaps: apart(&gaps), ..Tuned::default() }
+                }
             };
             leave_out(&mut tuned.parts, part);
             leave_out(&mut tuned.gaps, gap);

@@ -9,10 +9,14 @@ use std::sync::{Arc, LazyLock};
 const MAGIC: &[u8; 4] = b"XQL1";
 const HEAD: usize = 4 + 32 + 4;
 
-static SHIPPED: LazyLock<Arc<Lens>> = LazyLock::new(|| {
-    let lens = Lens::read(include_bytes!("../../model/lens.bin"));
-    Arc::new(lens.expect("a test reads the file that is built in"))
-});
+static ENTRIES: LazyLock<Arc<Lens>> = LazyLock::new(|| built_in(include_bytes!("../../model/lens.bin")));
+static LINES: LazyLock<Arc<Lens>> = LazyLock::new(|| built_in(include_bytes!("../../model/lens-lines.bin")));
+static DOCUMENTS: LazyLock<Arc<Lens>> =
+    LazyLock::new(|| built_in(include_bytes!("../../model/lens-documents.bin")));
+
+fn built_in(file: &[u8]) -> Arc<Lens> {
+    Arc::new(Lens::read(file).expect("a test reads the files that are built in"))
+}
 
 /// The lens, for the vectors of one model.
 #[derive(Debug)]
@@ -24,9 +28,19 @@ pub struct Lens {
 }
 
 impl Lens {
-    /// The one this program was built with.
-    pub fn shipped() -> &'static Arc<Self> {
-        &SHIPPED
+    /// The one for the phrasings of entries that this program was built with.
+    pub fn of_entries() -> &'static Arc<Self> {
+        &ENTRIES
+    }
+
+    /// The one for single short texts.
+    pub fn of_lines() -> &'static Arc<Self> {
+        &LINES
+    }
+
+    /// The one for long texts with titles.
+    pub fn of_documents() -> &'static Arc<Self> {
+        &DOCUMENTS
     }
 
     /// From what was learned: `mean` is taken from each vector, and `change` (row by row, one for each number that comes
@@ -89,14 +103,16 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_shipped_lens_is_for_the_shipped_model() {
+    fn the_shipped_lenses_are_for_the_shipped_model() {
         let model = Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("model/zh-e5-small.q4")).unwrap();
-        assert!(Lens::shipped().fits(&model));
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let [a, b, c] = ["房租能免吗", "租金减免怎么申请", "工伤认定要多久"]
-            .map(|text| Lens::shipped().through(Isa::best(), &model.embed(text)));
-        assert!((close(&a, &a) - 1.0).abs() < 1e-4);
-        assert!(close(&a, &b) > close(&a, &c) + 0.2);
+        let [a, b, c] = ["房租能免吗", "租金减免怎么申请", "工伤认定要多久"].map(|text| model.embed(text));
+        for lens in [Lens::of_entries(), Lens::of_lines(), Lens::of_documents()] {
+            assert!(lens.fits(&model));
+            let [a, b, c] = [&a, &b, &c].map(|vector| lens.through(Isa::best(), vector));
+            assert!((close(&a, &a) - 1.0).abs() < 1e-4);
+            assert!(close(&a, &b) > close(&a, &c) + 0.2);
+        }
     }
 
     #[test]

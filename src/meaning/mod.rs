@@ -78,7 +78,7 @@ impl Model {
     /// The same, and only the model whose vectors the weights built in were learned on.
     pub fn load_matching(path: &Path) -> Result<Self, ModelError> {
         let model = Self::load(path)?;
-        if Lens::shipped().fits(&model) { Ok(model) } else { Err(ModelError::Strange) }
+        if Lens::of_entries().fits(&model) { Ok(model) } else { Err(ModelError::Strange) }
     }
 
     /// From a file of so many bytes, for this set of instructions.
