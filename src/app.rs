@@ -1,7 +1,7 @@
 //! The service put together: [`App::build`] from a configuration and a clock, [`App::run`] on a listener until told to
 //! stop. Knows what is started in which order; nothing of what any of it does.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Secret};
 use crate::control;
 use crate::delivery::Courier;
@@ -35,6 +35,8 @@ pub struct App {
 }
 
 /// Files are looked at, and lapses seen to, so often.
+/// In this hour of the night the store is written anew: what was erased leaves the disk.
+const REWRITE_AT: i8 = 3;
 const TICK: Duration = Duration::from_secs(2);
 /// Ended sessions are forgotten once in so many ticks.
 const TICKS_TO_FORGET: u32 = 1_800;
@@ -143,7 +145,8 @@ impl App {
             self.clock.clone(),
             stop.clone(),
         ));
-        let control = tokio::spawn(control::listen(&self.config.data_dir, self.store.clone())?);
+        let control =
+            tokio::spawn(control::listen(&self.config.data_dir, self.store.clone(), self.clock.clone())?);
         let mut stopping = stop.clone();
         let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
         let served = tokio::spawn(web::serve(listener, router, web::Limits::default(), asked));
@@ -215,6 +218,7 @@ async fn tick(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut n = 0_u32;
+    let mut rewritten = None;
     while !*stop.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
@@ -224,11 +228,25 @@ async fn tick(
         if let Err(error) = desk.lapse().await {
             tracing::error!(%error, "lapses could not be seen to");
         }
+        let now = clock.now();
+        if now.local().hour() == REWRITE_AT && rewritten != Some(now.date()) {
+            rewritten = Some(now.date());
+            rewrite(&*store, now).await;
+        }
         n += 1;
         if n.is_multiple_of(TICKS_TO_FORGET)
             && let Err(error) = store.forget_before(clock.now()).await
         {
             tracing::error!(%error, "ended sessions could not be forgotten");
+        }
+    }
+}
+
+async fn rewrite(store: &dyn Store, now: Timestamp) {
+    match store.rewrite(now).await {
+        Ok([before, after]) => tracing::info!(before, after, "the store was written anew"),
+        Err(error) => {
+            tracing::error!(%error, "the store could not be written anew; tried again tomorrow, or by `xinqi store rewrite`");
         }
     }
 }

@@ -9,8 +9,10 @@ use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
 use crate::ticket::{FollowerId, Number, TicketId};
 use arc_swap::ArcSwap;
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What the office knows and when it works; replaced as a whole when a file changes.
@@ -31,6 +33,24 @@ pub struct Desk {
     thinker: Arc<Thinker>,
     clock: Clock,
     courier: Arc<Notify>,
+    gone: Arc<Gone>,
+}
+
+/// Who left a moment ago. WeChat may still deliver what they did before: it must not make them known again.
+struct Gone {
+    /// By a hash that tells nobody the openid, and until when.
+    until: Cache<u128, Timestamp>,
+    salt: u128,
+}
+
+/// How long WeChat repeats (PROTOCOL §5: about 15 s), and some more.
+const LATE: Duration = Duration::from_secs(120);
+const MAX_GONE: usize = 4_096;
+
+impl Gone {
+    fn name(&self, openid: &str) -> u128 {
+        cause(&["gone", &self.salt.to_string(), openid]).0
+    }
 }
 
 /// A turn loses to at most so many others of the same follower before it is given up; WeChat then asks again.
@@ -46,7 +66,9 @@ impl Desk {
         clock: Clock,
     ) -> Self {
         let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
-        Self { store, handbook, settings, thinker, clock, courier }
+        // Without randomness followers cannot be named either; nothing is heard then.
+        let gone = Arc::new(Gone { until: Cache::new(MAX_GONE), salt: random_u128().unwrap_or_default() });
+        Self { store, handbook, settings, thinker, clock, courier, gone }
     }
 
     /// The store, for reading.
@@ -71,9 +93,34 @@ impl Desk {
 
     /// Something a follower did, at WeChat's door. The reply is safe to send: it is as durable as it must be.
     pub async fn hear(&self, openid: &str, key: &str, event: Event) -> Result<Option<Text>> {
-        let follower = self.store.follower(openid, FollowerId(random_u128()?)).await?;
+        let follower = match event {
+            Event::Left => {
+                // Who is not known need not be forgotten, and is not noted for it.
+                let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
+                self.gone.until.insert(self.gone.name(openid), self.clock.now().after(LATE));
+                follower
+            }
+            _ => {
+                let is_gone = !self.gone.until.is_empty() && {
+                    let until = self.gone.until.get(&self.gone.name(openid));
+                    until.is_some_and(|until| self.clock.now() < until)
+                };
+                if is_gone && event != Event::Followed {
+                    return Ok(None);
+                }
+                if is_gone {
+                    self.gone.until.remove(&self.gone.name(openid));
+                }
+                self.store.follower(openid, FollowerId(random_u128()?)).await?
+            }
+        };
         let happening = Happening { cause: cause(&["wechat", key]), follower, event };
-        self.happen(&happening).await.map(|(reply, _)| reply)
+        let reply = self.happen(&happening).await?.0;
+        if happening.event == Event::Left {
+            // Words of theirs may be among the questions asked last.
+            self.handbook.load().knowledge.forget_questions();
+        }
+        Ok(reply)
     }
 
     /// Something a member of staff did; `key` is their form's, so that a double click counts once.

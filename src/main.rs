@@ -70,11 +70,41 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         eval: PathBuf,
     },
+    /// 某个用户的资料：导出或删除。服务开着、关着都可以
+    Follower {
+        #[command(subcommand)]
+        command: FollowerCommand,
+    },
+    /// 数据
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// 工作人员账号
     Staff {
         #[command(subcommand)]
         command: StaffCommand,
     },
+}
+
+#[derive(Subcommand)]
+enum FollowerCommand {
+    /// 导出保存的全部内容（JSON）
+    Export {
+        /// 微信的 openid
+        openid: String,
+    },
+    /// 删除：与取消关注一样，只留下统计用的类别和日期
+    Erase {
+        /// 微信的 openid
+        openid: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// 整理：重写全部数据，已删除内容的字节从磁盘上消失（服务每日凌晨自己也做）
+    Rewrite,
 }
 
 #[derive(Subcommand)]
@@ -130,6 +160,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return measure::eval(&config, &measure::Options { dir, suite, ablate, misses, json });
         }
         Command::Train { eval } => return measure::train(&config, &eval),
+        Command::Follower { command } => {
+            let control = match command {
+                FollowerCommand::Export { openid } => Control::FollowerExport { openid },
+                FollowerCommand::Erase { openid } => Control::FollowerErase { openid },
+            };
+            println!("{}", tell(&config, control).await?);
+        }
+        Command::Store { command: StoreCommand::Rewrite } => {
+            println!("{}", tell(&config, Control::StoreRewrite).await?);
+        }
         Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
             let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
             let department = match department {
@@ -161,7 +201,7 @@ async fn tell(config: &Config, command: Control) -> anyhow::Result<String> {
         return Ok(done);
     }
     let store = SledStore::open(&config.data_dir)?;
-    control::obey(&store, command).await
+    control::obey(&store, Clock::system().now(), command).await
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

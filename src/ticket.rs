@@ -77,6 +77,8 @@ pub enum Stage {
     Closed,
     /// Done, and the follower has said how it was.
     Rated,
+    /// The follower has left, and all that was said with them: only what is needed for counting is kept.
+    Left,
 }
 
 impl Stage {
@@ -89,6 +91,7 @@ impl Stage {
             Self::Answered => "已答复",
             Self::Closed => "已办结",
             Self::Rated => "已评价",
+            Self::Left => "已取消关注",
         }
     }
 
@@ -99,7 +102,7 @@ impl Stage {
 
     /// Nothing more can be said in it.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Closed | Self::Rated)
+        matches!(self, Self::Closed | Self::Rated | Self::Left)
     }
 }
 
@@ -171,6 +174,21 @@ pub struct Ticket {
     pub answered_at: Option<Timestamp>,
     /// What the follower thought.
     pub rating: Option<Rating>,
+}
+
+/// What stands in the place of the subject of an erased ticket.
+pub const ERASED: &str = "内容已删除";
+
+impl Ticket {
+    /// Takes everything away that is about a person: what is left serves for counting. A ticket that was not over ends.
+    pub fn erase(&mut self, at: Timestamp) {
+        if !self.stage.is_over() {
+            self.stage = Stage::Left;
+        }
+        (self.subject, self.changed_at, self.n_lines) = (ERASED.into(), at, 0);
+        (self.contact, self.assignee) = (None, None);
+        self.considered.clear();
+    }
 }
 
 /// A ticket takes no more lines of a follower's than this; they are told so.

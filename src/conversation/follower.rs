@@ -104,14 +104,6 @@ pub(super) fn followed(turn: &mut Turn<'_>) {
     turn.answer(phrases::welcome(turn.office.knowledge.office()));
 }
 
-/// Somebody stopped following: nothing can be said; what they had said to the bot is forgotten.
-pub(super) fn unfollowed(turn: &mut Turn<'_>) {
-    turn.memory.state = State::Answering;
-    turn.memory.forget_exchanges();
-    turn.memory.more.clear();
-    turn.memory.contact = None;
-}
-
 /// The follower pressed a button of the menu.
 pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
     turn.hear(&format!("点了菜单 {}", shorten(key, 40)), true);

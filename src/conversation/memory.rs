@@ -119,6 +119,8 @@ pub struct Memory {
     /// Own tickets, open and recent; kept by the store under their own names.
     #[serde(skip)]
     pub tickets: Vec<Ticket>,
+    /// Own tickets that are over and not at hand any more, oldest first.
+    pub past: Vec<TicketId>,
     /// What waits for the follower's next word.
     pub parked: VecDeque<Parked>,
     /// Replies that had to make room for what was parked; they wait for 继续.
@@ -149,6 +151,8 @@ const MAX_CONSIDERED: usize = 3;
 const MAX_SEEN: usize = 32;
 /// How many own tickets are at hand.
 const MAX_TICKETS: usize = 24;
+/// How many others are known by name, so that they can be erased; nobody has opened so many.
+const MAX_PAST: usize = 2_000;
 /// How many replies wait for 继续.
 const MAX_MORE: usize = 4;
 
@@ -197,13 +201,6 @@ impl Memory {
         }
     }
 
-    /// What was said is forgotten; that it was dealt with is not.
-    pub(super) fn forget_exchanges(&mut self) {
-        for exchange in std::mem::take(&mut self.recent) {
-            note(&mut self.seen, exchange.cause);
-        }
-    }
-
     pub(super) fn put(&mut self, ticket: Ticket) {
         match self.tickets.iter_mut().find(|own| own.id == ticket.id) {
             Some(own) => *own = ticket,
@@ -212,13 +209,14 @@ impl Memory {
         while self.tickets.len() > MAX_TICKETS
             && let Some(oldest) = self.tickets.iter().position(|ticket| ticket.stage.is_over())
         {
-            self.tickets.remove(oldest);
+            self.past.push(self.tickets.remove(oldest).id);
         }
     }
 
     /// Another ticket can be kept at hand: one that is not over is never let go, or nothing could be done to it.
     pub(super) fn has_room_for_a_ticket(&self) -> bool {
-        self.tickets.iter().filter(|ticket| !ticket.stage.is_over()).count() < MAX_TICKETS
+        let n_current = self.tickets.iter().filter(|ticket| !ticket.stage.is_over()).count();
+        n_current < MAX_TICKETS && self.past.len() < MAX_PAST
     }
 
     /// The ticket to which what the follower writes belongs, in any state.

@@ -58,8 +58,8 @@ pub enum Event {
     Unsupported,
     /// Began to follow.
     Followed,
-    /// Stopped following.
-    Unfollowed,
+    /// Stopped following, or wants to be forgotten.
+    Left,
     /// Pressed a button of the account's menu.
     Clicked(String),
     /// A member of staff did something to a ticket.
@@ -216,6 +216,9 @@ pub struct Step {
     pub reply: Option<Text>,
     /// Set when nothing was done: why.
     pub refusal: Option<Refusal>,
+    /// Everything that says who the follower is or what was said with them goes: the openid, the memory, the words and
+    /// messages of these tickets. Nothing of theirs is committed any more.
+    pub erases: Option<Vec<TicketId>>,
 }
 
 /// Why a staff act was not done.
@@ -237,6 +240,9 @@ pub enum Refusal {
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
 pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Happening) -> Step {
+    if happening.event == Event::Left {
+        return erasure(memory);
+    }
     if let Some(step) = telling::tell_again(office, now, memory, happening.cause) {
         return step;
     }
@@ -247,7 +253,7 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
         Event::Sent(attachment) => follower::sent(&mut turn, attachment),
         Event::Unsupported => follower::unsupported(&mut turn),
         Event::Followed => follower::followed(&mut turn),
-        Event::Unfollowed => follower::unfollowed(&mut turn),
+        Event::Left => {}
         Event::Clicked(key) => follower::clicked(&mut turn, key),
         Event::Staff(act) => staff::act(&mut turn, act),
         Event::Delivered(delivery) => staff::delivered(&mut turn, *delivery),
@@ -258,6 +264,12 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
         Event::TimePassed => {}
     }
     turn.finish()
+}
+
+/// The follower is forgotten. Unsubscribing asks for it (PROTOCOL §3), and so may anybody.
+pub fn erasure(memory: &Memory) -> Step {
+    let tickets = memory.tickets.iter().map(|ticket| ticket.id).chain(memory.past.iter().copied());
+    Step { erases: Some(tickets.collect()), ..Step::default() }
 }
 
 /// What somebody who has never written would read, were this their first message; a new ticket gets this number.
@@ -357,6 +369,7 @@ impl<'a> Turn<'a> {
             settles: self.settles,
             reply: self.reply,
             refusal: self.refusal,
+            erases: None,
         }
     }
 }

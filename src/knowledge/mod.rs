@@ -215,6 +215,11 @@ impl Knowledge {
         asked
     }
 
+    /// Forgets which questions were asked last.
+    pub fn forget_questions(&self) {
+        self.asked.clear();
+    }
+
     /// What to say at once to somebody in danger, whatever else the message says.
     pub fn urgent(&self, message: &str) -> Option<&Arc<Talk>> {
         // A message in the cache has been looked at: whether it is urgent does not change with the day.

@@ -2,6 +2,7 @@
 //! concurrency. Shaped for sled now and PostgreSQL later; `tests/it/store_contract.rs` states every promise.
 
 mod sled;
+mod sled_home;
 mod sled_keys;
 mod sled_shared;
 mod sled_writer;
@@ -64,9 +65,10 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// It must be on disk before it is acknowledged: it opens or changes a ticket, or promises or settles a message.
+    /// It must be on disk before it is acknowledged: it opens or changes a ticket, promises or settles a message, or erases.
     pub fn is_durable(&self) -> bool {
-        !self.step.changes.is_empty() || !self.step.says.is_empty() || !self.step.settles.is_empty()
+        let step = &self.step;
+        step.erases.is_some() || !(step.changes.is_empty() && step.says.is_empty() && step.settles.is_empty())
     }
 }
 
@@ -183,11 +185,14 @@ pub type TokenHash = [u8; 32];
 pub trait Store: Send + Sync + 'static {
     /// The follower behind an openid; `fresh` becomes its name if it is new.
     async fn follower(&self, openid: &str, fresh: FollowerId) -> Result<FollowerId>;
+    /// The follower behind an openid, if there is one.
+    async fn known_follower(&self, openid: &str) -> Result<Option<FollowerId>>;
     /// The openid of a follower, unless it was erased.
     async fn openid(&self, follower: FollowerId) -> Result<Option<String>>;
     /// What is remembered of a follower; the empty memory for a new one.
     async fn recall(&self, follower: FollowerId) -> Result<Arc<Memory>>;
-    /// Remembers a turn as a whole, once. Returns when it is as durable as it must be.
+    /// Remembers a turn as a whole, once. Returns when it is as durable as it must be. After one that erases, every other
+    /// turn of that follower counts as repeated, with nothing to say.
     async fn commit(&self, turn: Turn) -> Result<Commit>;
 
     /// A ticket by its name.
@@ -235,6 +240,9 @@ pub trait Store: Send + Sync + 'static {
     fn is_well(&self) -> bool;
     /// Everything accepted so far is on disk when this returns.
     async fn flush(&self) -> Result<()>;
+    /// Writes everything that is kept anew, elsewhere, and drops what was before: bytes of what was erased or replaced are
+    /// gone from the disk when this returns. Turns wait meanwhile. Tells how many bytes the data took before and takes now.
+    async fn rewrite(&self, now: Timestamp) -> Result<[u64; 2]>;
 }
 
 /// Puts the number in the place of the placeholder.

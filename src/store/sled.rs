@@ -1,9 +1,10 @@
 //! The embedded store: memories at hand in RAM, everything on disk through one writer thread (`sled_writer`). Knows how
 //! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
 
+use super::sled_home::io;
 use super::sled_keys as keys;
 use super::sled_shared::{Progress, Shared, Slot};
-use super::sled_writer::{self, Disk, Work, io, lock, read_u64};
+use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
     Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
     fill_step,
@@ -15,17 +16,12 @@ use crate::ticket::{DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
 use jiff::civil::Date;
 use quick_cache::sync::Cache;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// sled's page cache. With 15 MiB 149 to 155 MiB are resident at 100,000 tickets, with 20 MiB 152 to 156; the slowest answers
-/// under load came sooner with 20.
-const CACHE_BYTES: u64 = 20 * 1024 * 1024;
-const FLUSH_EVERY_MS: u64 = 100;
 /// Of so many followers the openid is at hand; some 100 bytes each.
 const MAX_KNOWN: usize = 4_096;
 /// A page of tickets looks at no more than this many.
@@ -44,33 +40,14 @@ pub struct SledStore {
 impl SledStore {
     /// Opens the store in `dir`, making it if need be.
     pub fn open(dir: &Path) -> Result<Self> {
-        let fs = |error: std::io::Error| StoreError::Io(format!("{}: {error}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(fs)?;
-        let path = dir.join("store");
-        let config =
-            sled::Config::new().path(&path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let db = config.open().map_err(|error| match error.to_string() {
-            text if text.contains("lock") => StoreError::Locked(dir.display().to_string()),
-            text => StoreError::Io(text),
-        })?;
-        match db.get(keys::FORMAT_KEY).map_err(io)?.map(|value| value.first().copied().unwrap_or(0)) {
-            Some(found) if found != keys::FORMAT => {
-                return Err(StoreError::Format { found, known: keys::FORMAT });
-            }
-            Some(_) => {}
-            None => drop(db.insert(keys::FORMAT_KEY, &[keys::FORMAT]).map_err(io)?),
-        }
-        let file = File::open(path.join("db")).map_err(fs)?;
-        let disk = Arc::new(Disk::new(db, file));
-        disk.sync()?;
-        File::open(&path).and_then(|dir| dir.sync_all()).map_err(fs)?;
+        let disk = Arc::new(Disk::open(dir)?);
         let (progress, receiver) = watch::channel(Progress::default());
         let shared = Arc::new(Shared::new(progress));
         let (writer_disk, writer_shared) = (disk.clone(), shared.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || sled_writer::run(&writer_disk, &writer_shared))
-            .map_err(fs)?;
+            .map_err(|error| StoreError::Io(error.to_string()))?;
         let known = Cache::new(MAX_KNOWN);
         Ok(Self { disk, shared, progress: receiver, known, writer: Some(writer) })
     }
@@ -78,11 +55,11 @@ impl SledStore {
     /// Notes whose data this is, or refuses data of another account: what was promised to its followers must not go out
     /// through this one.
     pub fn belongs_to(&self, account: &str) -> Result<()> {
-        let owner = self.disk.db.get(keys::ACCOUNT_KEY).map_err(io)?;
+        let owner = self.disk.db().get(keys::ACCOUNT_KEY).map_err(io)?;
         match owner {
             Some(owner) if owner.as_ref() == account.as_bytes() => Ok(()),
             Some(owner) => Err(StoreError::Account(String::from_utf8_lossy(&owner).into_owned())),
-            None => self.disk.db.insert(keys::ACCOUNT_KEY, account.as_bytes()).map(drop).map_err(io),
+            None => self.disk.db().insert(keys::ACCOUNT_KEY, account.as_bytes()).map(drop).map_err(io),
         }
     }
 
@@ -113,20 +90,19 @@ impl SledStore {
 
     async fn follower_on_disk(&self, openid: &str, fresh: FollowerId) -> Result<FollowerId> {
         let key = keys::by_openid(openid);
-        let read = |bytes: sled::IVec| bytes.as_ref().try_into().map(u128::from_be_bytes).map(FollowerId);
-        let found = self.disk.db.get(&key).map_err(io)?;
+        let found = self.disk.db().get(&key).map_err(io)?;
         if let Some(found) = found {
-            return read(found).map_err(|_| StoreError::Corrupt("openid"));
+            return read_follower(&found);
         }
         let openid = openid.to_owned();
         self.task(move |disk| {
-            if let Some(found) = disk.db.get(&key).map_err(io)? {
-                return read(found).map_err(|_| StoreError::Corrupt("openid"));
+            if let Some(found) = disk.db().get(&key).map_err(io)? {
+                return read_follower(&found);
             }
             let mut batch = sled::Batch::default();
             batch.insert(key, &fresh.0.to_be_bytes());
             batch.insert(keys::openid(fresh), openid.as_bytes());
-            disk.db.apply_batch(batch).map_err(io)?;
+            disk.db().apply_batch(batch).map_err(io)?;
             Ok(fresh)
         })
         .await
@@ -164,7 +140,16 @@ impl SledStore {
 
     /// Does something with the memory at hand, loading it first if need be.
     fn with_slot<T>(&self, follower: FollowerId, work: impl FnOnce(&mut Slot) -> T) -> Result<T> {
-        self.shared.with_slot(follower, || self.load(follower), work)
+        let load = || {
+            let memory = self.load(follower)?;
+            let is_erased = memory.version == 0 && self.is_erased(follower)?;
+            Ok((memory, is_erased))
+        };
+        self.shared.with_slot(follower, load, work)
+    }
+
+    fn is_erased(&self, follower: FollowerId) -> Result<bool> {
+        self.disk.db().contains_key(keys::erased(follower)).map_err(io)
     }
 
     /// The next number of that day.
@@ -175,7 +160,7 @@ impl SledStore {
             return Ok(Number::new(date, *serial));
         }
         let day = keys::numbers_of_day(Number::new(date, 0));
-        let last = self.disk.db.scan_prefix(day).keys().next_back().transpose().map_err(io)?;
+        let last = self.disk.db().scan_prefix(day).keys().next_back().transpose().map_err(io)?;
         let serial = last.map_or(0, |key| keys::serial_of(&key)) + 1;
         if serials.len() >= 8 {
             serials.remove(0);
@@ -187,6 +172,9 @@ impl SledStore {
     /// Takes a turn in, in RAM; tells what to acknowledge and which work must be done before.
     fn accept(&self, mut turn: Turn) -> Result<(Commit, u64)> {
         self.with_slot(turn.follower, |slot| {
+            if slot.is_erased {
+                return Ok((Commit::Repeated(None), slot.pending));
+            }
             if let Some(reply) = slot.memory.replied(turn.cause) {
                 return Ok((Commit::Repeated(reply), slot.pending));
             }
@@ -200,6 +188,7 @@ impl SledStore {
             turn.step.memory.version = turn.made_from + 1;
             let reply: Option<Text> = turn.step.reply.clone();
             if turn.is_durable() {
+                slot.is_erased = turn.step.erases.is_some();
                 slot.memory = Arc::new(turn.step.memory.clone());
                 let before = std::mem::replace(&mut slot.lapse, slot.memory.wakes_at);
                 slot.dirty = false;
@@ -226,7 +215,7 @@ fn page_of(disk: &Disk, query: &Query) -> Result<Page> {
         _ => prefix.clone(),
     };
     let mut last = None;
-    for (n, item) in disk.db.range(start..).keys().enumerate() {
+    for (n, item) in disk.db().range(start..).keys().enumerate() {
         let key = item.map_err(io)?;
         if !key.starts_with(&prefix) {
             break;
@@ -244,8 +233,13 @@ fn page_of(disk: &Disk, query: &Query) -> Result<Page> {
     Ok(page)
 }
 
+fn read_follower(bytes: &[u8]) -> Result<FollowerId> {
+    let id = bytes.try_into().map(u128::from_be_bytes).map(FollowerId);
+    id.map_err(|_| StoreError::Corrupt("openid"))
+}
+
 fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
-    let items = disk.db.scan_prefix(b"s").values().take(MAX_SCAN);
+    let items = disk.db().scan_prefix(b"s").values().take(MAX_SCAN);
     items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
 }
 
@@ -265,11 +259,21 @@ impl Store for SledStore {
         }
         let found = self.follower_on_disk(openid, fresh).await?;
         self.known.insert(openid.into(), found);
+        if self.is_erased(found)? {
+            // Erased between the look and the note. Who comes back is somebody new.
+            self.known.remove(openid);
+            return self.follower_on_disk(openid, fresh).await;
+        }
         Ok(found)
     }
 
+    async fn known_follower(&self, openid: &str) -> Result<Option<FollowerId>> {
+        let found = self.disk.db().get(keys::by_openid(openid)).map_err(io)?;
+        found.map(|bytes| read_follower(&bytes)).transpose()
+    }
+
     async fn openid(&self, follower: FollowerId) -> Result<Option<String>> {
-        let found = self.disk.db.get(keys::openid(follower)).map_err(io)?;
+        let found = self.disk.db().get(keys::openid(follower)).map_err(io)?;
         Ok(found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()))
     }
 
@@ -279,9 +283,17 @@ impl Store for SledStore {
 
     async fn commit(&self, turn: Turn) -> Result<Commit> {
         self.check()?;
+        let erased = turn.step.erases.is_some().then_some(turn.follower);
+        let openid = match erased {
+            Some(follower) => self.openid(follower).await?,
+            None => None,
+        };
         let (commit, wait_for) = self.accept(turn)?;
         if wait_for > 0 {
             self.durable(wait_for).await?;
+        }
+        if let Some(openid) = openid {
+            self.known.remove(openid.as_str());
         }
         Ok(commit)
     }
@@ -291,7 +303,7 @@ impl Store for SledStore {
     }
 
     async fn numbered(&self, number: Number) -> Result<Option<Ticket>> {
-        let found = self.disk.db.get(keys::number(number)).map_err(io)?;
+        let found = self.disk.db().get(keys::number(number)).map_err(io)?;
         let Some(id) = found.and_then(|bytes| read_u64(&bytes)) else { return Ok(None) };
         self.ticket(TicketId(id)).await
     }
@@ -299,7 +311,7 @@ impl Store for SledStore {
     async fn lines(&self, id: TicketId) -> Result<Vec<Line>> {
         self.aside(move |disk| {
             let mut lines: Vec<Line> = Vec::new();
-            for value in disk.db.scan_prefix(keys::lines(id)).values() {
+            for value in disk.db().scan_prefix(keys::lines(id)).values() {
                 lines.extend(keys::decode::<Vec<Line>>(&value.map_err(io)?, "line")?);
             }
             Ok(lines)
@@ -308,7 +320,7 @@ impl Store for SledStore {
     }
 
     async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>> {
-        let written_with = self.disk.db.range(keys::lines(id)..=keys::lines_from(id, n)).next_back();
+        let written_with = self.disk.db().range(keys::lines(id)..=keys::lines_from(id, n)).next_back();
         let Some((key, value)) = written_with.transpose().map_err(io)? else { return Ok(None) };
         let first = keys::first_line(&key).ok_or(StoreError::Corrupt("line"))?;
         let lines: Vec<Line> = keys::decode(&value, "line")?;
@@ -321,7 +333,7 @@ impl Store for SledStore {
     }
 
     async fn count(&self, shelf: Shelf, most: usize) -> Result<usize> {
-        self.aside(move |disk| Ok(disk.db.scan_prefix(keys::shelf(shelf)).keys().take(most).count())).await
+        self.aside(move |disk| Ok(disk.db().scan_prefix(keys::shelf(shelf)).keys().take(most).count())).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
@@ -330,7 +342,7 @@ impl Store for SledStore {
 
     async fn take_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Delivery>> {
         // Nothing due is the usual case; it is seen without troubling the writer.
-        if self.disk.db.range(vec![b'e']..keys::due_until(now)).next().is_none() {
+        if self.disk.db().range(vec![b'e']..keys::due_until(now)).next().is_none() {
             return Ok(Vec::new());
         }
         self.task(move |disk| disk.take_due(now, lease, limit)).await
@@ -342,7 +354,7 @@ impl Store for SledStore {
     }
 
     async fn due_lapses(&self, now: Timestamp, limit: usize) -> Result<Vec<(FollowerId, Timestamp)>> {
-        let items = self.disk.db.range(vec![b'w']..keys::lapses_until(now)).keys().take(limit);
+        let items = self.disk.db().range(vec![b'w']..keys::lapses_until(now)).keys().take(limit);
         items.map(|key| keys::read_lapse(&key.map_err(io)?).ok_or(StoreError::Corrupt("lapse"))).collect()
     }
 
@@ -360,7 +372,7 @@ impl Store for SledStore {
             if only_first && all_staff(disk)?.iter().any(Staff::is_admin) {
                 return Ok(false);
             }
-            disk.db.insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
+            disk.db().insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
             disk.sync()?;
             Ok(true)
         })
@@ -373,14 +385,14 @@ impl Store for SledStore {
 
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
         let (key, value) = (keys::session(token), keys::encode(session)?);
-        self.task(move |disk| disk.db.insert(key, value).map(drop).map_err(io)).await
+        self.task(move |disk| disk.db().insert(key, value).map(drop).map_err(io)).await
     }
 
     async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
         let (key, value) = (keys::session(token), keys::encode(session)?);
         self.task(move |disk| {
-            if disk.db.contains_key(&key).map_err(io)? {
-                disk.db.insert(key, value).map_err(io)?;
+            if disk.db().contains_key(&key).map_err(io)? {
+                disk.db().insert(key, value).map_err(io)?;
             }
             Ok(())
         })
@@ -390,7 +402,7 @@ impl Store for SledStore {
     async fn remove_staff(&self, name: &str) -> Result<bool> {
         let key = keys::staff(name);
         self.task(move |disk| {
-            let was_there = disk.db.remove(key).map_err(io)?.is_some();
+            let was_there = disk.db().remove(key).map_err(io)?.is_some();
             disk.sync()?;
             Ok(was_there)
         })
@@ -400,7 +412,7 @@ impl Store for SledStore {
     async fn end_session(&self, token: &TokenHash) -> Result<()> {
         let key = keys::session(token);
         self.task(move |disk| {
-            disk.db.remove(key).map_err(io)?;
+            disk.db().remove(key).map_err(io)?;
             disk.sync()
         })
         .await
@@ -408,12 +420,12 @@ impl Store for SledStore {
 
     async fn forget_before(&self, now: Timestamp) -> Result<()> {
         self.task(move |disk| {
-            for item in disk.db.scan_prefix(b"k").take(MAX_SCAN) {
+            for item in disk.db().scan_prefix(b"k").take(MAX_SCAN) {
                 let (key, value) = item.map_err(io)?;
                 let over =
                     keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
                 if over {
-                    disk.db.remove(key).map_err(io)?;
+                    disk.db().remove(key).map_err(io)?;
                 }
             }
             Ok(())
@@ -428,5 +440,9 @@ impl Store for SledStore {
     async fn flush(&self) -> Result<()> {
         let shared = self.shared.clone();
         self.task(move |disk| sled_writer::write_all(disk, &shared)).await
+    }
+
+    async fn rewrite(&self, now: Timestamp) -> Result<[u64; 2]> {
+        self.task(move |disk| disk.rewrite(now)).await
     }
 }

@@ -6,9 +6,10 @@ use crate::clock::Timestamp;
 use crate::conversation::Memory;
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 /// The format this program writes. Raise it when a stored shape changes.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
 /// Holds the account the data belongs to.
@@ -55,6 +56,20 @@ pub fn by_openid(openid: &str) -> Vec<u8> {
 /// follower → openid; the one record that says who somebody is.
 pub fn openid(follower: FollowerId) -> Vec<u8> {
     key(b'p', &[&follower.0.to_be_bytes()])
+}
+
+/// A follower who was erased; the value says when.
+pub fn erased(follower: FollowerId) -> Vec<u8> {
+    key(b'x', &[&follower.0.to_be_bytes()])
+}
+
+/// So long it is known that a follower was erased: what was on its way then has come to rest.
+const ERASED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a rewrite takes this along.
+pub fn is_kept(key: &[u8], value: &[u8], now: Timestamp) -> bool {
+    let erased_at = || value.try_into().map(i64::from_be_bytes).map(Timestamp);
+    key.first() != Some(&b'x') || erased_at().is_ok_and(|at| now.since(at) < ERASED_FOR)
 }
 
 /// A ticket.

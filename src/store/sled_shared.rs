@@ -37,6 +37,8 @@ pub struct Slot {
     pub writing: bool,
     /// The last durable turn of this follower.
     pub pending: u64,
+    /// The follower was erased: nothing more is taken in.
+    pub is_erased: bool,
     /// The lapse noted on disk, or on its way there.
     pub lapse: Option<Timestamp>,
     /// When it was last asked for, in the shard's count.
@@ -104,7 +106,7 @@ impl Shared {
     pub fn with_slot<T>(
         &self,
         follower: FollowerId,
-        load: impl FnOnce() -> Result<Memory>,
+        load: impl FnOnce() -> Result<(Memory, bool)>,
         work: impl FnOnce(&mut Slot) -> T,
     ) -> Result<T> {
         let mut shard = self.shard(follower);
@@ -117,9 +119,9 @@ impl Shared {
             if over {
                 self.n_at_hand.fetch_sub(shard.forget(2, done), Ordering::Relaxed);
             }
-            let memory = Arc::new(load()?);
-            let lapse = memory.wakes_at;
-            let slot = Slot { memory, dirty: false, writing: false, pending: 0, lapse, used_at };
+            let (memory, is_erased) = load()?;
+            let (lapse, memory) = (memory.wakes_at, Arc::new(memory));
+            let slot = Slot { memory, is_erased, dirty: false, writing: false, pending: 0, lapse, used_at };
             shard.slots.insert(follower, slot);
             self.n_at_hand.fetch_add(1, Ordering::Relaxed);
         }
@@ -195,7 +197,7 @@ mod tests {
         let mut was_loaded = false;
         let load = || {
             was_loaded = true;
-            Ok(Memory::default())
+            Ok((Memory::default(), false))
         };
         shared.with_slot(FollowerId(n), load, |slot| slot.dirty |= is_dirty).unwrap();
         was_loaded

@@ -2,16 +2,18 @@
 //! turns that only answered are written in rounds 250 ms apart, the latest memory of each follower once. Knows durability; the
 //! meaning of a turn was settled before it came here.
 
+use super::sled_home::{Home, Opened, io};
 use super::sled_keys as keys;
 use super::sled_shared::Shared;
 use super::{Delivery, Result, StoreError, Turn};
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Settlement};
-use crate::ticket::{DeliveryId, FollowerId, TicketId};
+use crate::ticket::{DeliveryId, FollowerId, Line, Ticket, TicketId};
+use arc_swap::{ArcSwap, Guard};
 use serde::{Deserialize, Serialize};
 use sled::Batch;
 use std::collections::VecDeque;
-use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -95,12 +97,10 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The database as the writer sees it.
+/// The database as the writer sees it; a rewrite puts another in its place.
 pub struct Disk {
-    /// The database; its default tree holds everything.
-    pub db: sled::Db,
-    /// A handle of our own to fsync it by: on Linux sled's flush ends in sync_file_range, which a power cut undoes.
-    file: File,
+    home: Home,
+    now: ArcSwap<Opened>,
 }
 
 /// A message and where it stands in the queues.
@@ -113,27 +113,45 @@ pub struct StoredDelivery {
 }
 
 impl Disk {
-    /// Around an open database and its file.
-    pub fn new(db: sled::Db, file: File) -> Self {
-        Self { db, file }
+    /// The database of this folder.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let (home, opened) = Home::open(dir)?;
+        Ok(Self { home, now: ArcSwap::from_pointee(opened) })
+    }
+
+    /// The database; its default tree holds everything.
+    pub fn db(&self) -> Guard<Arc<Opened>> {
+        self.now.load()
     }
 
     /// What was written so far survives a power cut when this returns.
     pub fn sync(&self) -> Result<()> {
-        self.db.flush().map_err(io)?;
-        self.file.sync_data().map_err(|error| StoreError::Io(error.to_string()))
+        self.db().sync()
+    }
+
+    /// See [`super::Store::rewrite`].
+    pub fn rewrite(&self, now: Timestamp) -> Result<[u64; 2]> {
+        let old = self.now.load_full();
+        let new = Arc::new(self.home.rewrite(&old, |key, value| keys::is_kept(key, value, now))?);
+        let bytes = [old.bytes_on_disk(), new.bytes_on_disk()];
+        self.now.store(new);
+        self.home.drop_old(old);
+        Ok(bytes)
     }
 
     /// A value, if it is there.
     pub fn get<T: serde::de::DeserializeOwned>(&self, key: &[u8], what: &'static str) -> Result<Option<T>> {
-        self.db.get(key).map_err(io)?.map(|bytes| keys::decode(&bytes, what)).transpose()
+        self.db().get(key).map_err(io)?.map(|bytes| keys::decode(&bytes, what)).transpose()
     }
 
     fn add_turn(&self, batch: &mut Batch, turn: &Turn, lapses: [Option<Timestamp>; 2]) -> Result<()> {
+        if let Some(tickets) = &turn.step.erases {
+            return self.add_erasure(batch, turn, tickets, lapses[0]);
+        }
         add_memory(batch, turn.follower, &turn.step.memory, lapses)?;
         for change in &turn.step.changes {
             let ticket = &change.ticket;
-            if let Some(before) = self.get::<crate::ticket::Ticket>(&keys::ticket(ticket.id), "ticket")? {
+            if let Some(before) = self.get::<Ticket>(&keys::ticket(ticket.id), "ticket")? {
                 batch.remove(keys::place(&before));
             } else if let Some(number) = ticket.number {
                 batch.insert(keys::number(number), &ticket.id.0.to_be_bytes());
@@ -147,7 +165,7 @@ impl Disk {
             }
         }
         for say in &turn.step.says {
-            let seq = self.db.generate_id().map_err(io)?;
+            let seq = self.db().generate_id().map_err(io)?;
             let delivery = Delivery::promised(say, turn.follower, turn.at);
             self.put_delivery(batch, StoredDelivery { seq, due: None, delivery })?;
         }
@@ -160,6 +178,60 @@ impl Disk {
                 stored.delivery.fate = fate.clone();
                 self.put_delivery(batch, stored)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left that says who the follower is or what was said; of the tickets what serves for counting.
+    fn add_erasure(
+        &self,
+        batch: &mut Batch,
+        turn: &Turn,
+        tickets: &[TicketId],
+        lapse: Option<Timestamp>,
+    ) -> Result<()> {
+        let follower = turn.follower;
+        for id in tickets {
+            for item in self.db().scan_prefix(keys::lines(*id)) {
+                let (key, value) = item.map_err(io)?;
+                for delivery in
+                    keys::decode::<Vec<Line>>(&value, "line")?.iter().filter_map(|line| line.delivery)
+                {
+                    self.remove_delivery(batch, delivery)?;
+                }
+                batch.remove(key);
+            }
+            if let Some(mut ticket) = self.get::<Ticket>(&keys::ticket(*id), "ticket")? {
+                batch.remove(keys::place(&ticket));
+                ticket.erase(turn.at);
+                batch.insert(keys::ticket(*id), keys::encode(&ticket)?);
+                batch.insert(keys::place(&ticket), &[]);
+            }
+        }
+        for id in self.db().scan_prefix(keys::queue(follower)).values() {
+            if let Some(id) = read_u64(&id.map_err(io)?) {
+                self.remove_delivery(batch, DeliveryId(id))?;
+            }
+        }
+        if let Some(openid) = self.db().get(keys::openid(follower)).map_err(io)? {
+            batch.remove(keys::by_openid(&String::from_utf8_lossy(&openid)));
+            batch.remove(keys::openid(follower));
+        }
+        if let Some(at) = lapse {
+            batch.remove(keys::lapse(at, follower));
+        }
+        batch.remove(keys::memory(follower));
+        batch.insert(keys::erased(follower), &turn.at.0.to_be_bytes());
+        Ok(())
+    }
+
+    fn remove_delivery(&self, batch: &mut Batch, id: DeliveryId) -> Result<()> {
+        if let Some(stored) = self.stored(id)? {
+            if let Some(due) = stored.due {
+                batch.remove(keys::due(due, stored.seq));
+            }
+            batch.remove(keys::queued(stored.delivery.follower, stored.seq));
+            batch.remove(keys::delivery(id));
         }
         Ok(())
     }
@@ -191,7 +263,7 @@ impl Disk {
         let mut taken = Vec::new();
         let mut batch = Batch::default();
         // Behind one blocked head at most a day's answers can stand; the bound keeps a pathological queue from stalling.
-        for item in self.db.range(vec![b'e']..keys::due_until(now)).take(limit.saturating_mul(64)) {
+        for item in self.db().range(vec![b'e']..keys::due_until(now)).take(limit.saturating_mul(64)) {
             if taken.len() >= limit {
                 break;
             }
@@ -202,7 +274,7 @@ impl Disk {
                 continue;
             };
             let follower = stored.delivery.follower;
-            let head = self.db.scan_prefix(keys::queue(follower)).keys().next().transpose().map_err(io)?;
+            let head = self.db().scan_prefix(keys::queue(follower)).keys().next().transpose().map_err(io)?;
             if head.is_none_or(|head| head != keys::queued(follower, stored.seq)) {
                 continue;
             }
@@ -211,7 +283,7 @@ impl Disk {
             taken.push(stored.delivery.clone());
             self.put_delivery(&mut batch, stored)?;
         }
-        self.db.apply_batch(batch).map_err(io)?;
+        self.db().apply_batch(batch).map_err(io)?;
         Ok(taken)
     }
 
@@ -228,7 +300,7 @@ impl Disk {
         stored.delivery.last_error = Some(why.to_owned());
         let mut batch = Batch::default();
         self.put_delivery(&mut batch, stored)?;
-        self.db.apply_batch(batch).map_err(io)
+        self.db().apply_batch(batch).map_err(io)
     }
 }
 
@@ -261,11 +333,6 @@ struct RecordRef<'m> {
 /// A number from its stored form.
 pub fn read_u64(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
-}
-
-/// sled's errors as ours.
-pub fn io(error: sled::Error) -> StoreError {
-    StoreError::Io(error.to_string())
 }
 
 /// The writer's life: until it is told to stop, or a write fails.
@@ -326,7 +393,7 @@ fn run_batch(disk: &Disk, shared: &Arc<Shared>, works: Vec<(u64, Work)>) -> Resu
         }
     }
     if n_turns > 0 {
-        disk.db.apply_batch(batch).map_err(io)?;
+        disk.db().apply_batch(batch).map_err(io)?;
         disk.sync()?;
     }
     shared.done(last);
@@ -351,7 +418,7 @@ fn write_dirty(disk: &Disk, shared: &Arc<Shared>, most: usize) -> Result<()> {
             writing.push(follower);
         }
     }
-    disk.db.apply_batch(batch).map_err(io)?;
+    disk.db().apply_batch(batch).map_err(io)?;
     writing.into_iter().for_each(|follower| shared.written(follower));
     Ok(())
 }

@@ -191,7 +191,7 @@ fn event(kind: &Kind) -> Option<Event> {
 fn happened(event: &wechat::Event) -> Option<Event> {
     match event {
         wechat::Event::Subscribe { .. } => Some(Event::Followed),
-        wechat::Event::Unsubscribe => Some(Event::Unfollowed),
+        wechat::Event::Unsubscribe | wechat::Event::Revoked { .. } => Some(Event::Left),
         wechat::Event::Click { key } => Some(Event::Clicked(key.clone())),
         wechat::Event::Scan { .. } | wechat::Event::Location | wechat::Event::View { .. } => None,
         wechat::Event::Other { name } => {

@@ -84,6 +84,7 @@ pub(super) fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> 
         Stage::NeedsInfo => return quiet("等用户补充"),
         Stage::Answered => return quiet("等用户评价"),
         Stage::Closed => return quiet("未评价"),
+        Stage::Left => return quiet("已删除"),
         Stage::Rated => return quiet(ticket.rating.map_or("已评价", |rating| rating.name())),
     }
     let due = ticket.deadline.at;
@@ -111,7 +112,7 @@ pub(super) fn waited(ticket: &Ticket, last_word: Option<Timestamp>, now: Timesta
         Stage::Answered => {
             format!("{}前答复", span(now.since(ticket.answered_at.unwrap_or(ticket.changed_at))))
         }
-        Stage::Closed | Stage::Rated => format!("{}前办结", span(now.since(ticket.changed_at))),
+        Stage::Closed | Stage::Rated | Stage::Left => format!("{}前办结", span(now.since(ticket.changed_at))),
     }
 }
 
@@ -122,7 +123,7 @@ pub(super) fn stage_class(stage: Stage) -> &'static str {
         Stage::Working => "working",
         Stage::NeedsInfo => "asked",
         Stage::Answered => "answered",
-        Stage::Closed | Stage::Rated => "over",
+        Stage::Closed | Stage::Rated | Stage::Left => "over",
     }
 }
 

@@ -105,6 +105,11 @@ pub enum Event {
     },
     /// Stopped following: all that is kept about the person must be deleted (§3).
     Unsubscribe,
+    /// Took back the leave to use their data, or closed their WeChat account: it must be deleted (§3).
+    Revoked {
+        /// Which of the two, by the event's name.
+        name: String,
+    },
     /// A follower scanned a QR code.
     Scan {
         /// Its scene.
@@ -165,7 +170,7 @@ impl Kind {
                 Event::Location => "location",
                 Event::Click { .. } => "click",
                 Event::View { .. } => "view",
-                Event::Other { name } => name,
+                Event::Revoked { name } | Event::Other { name } => name,
             },
         }
     }

@@ -13,7 +13,7 @@ const LONG: usize = 16 * 1024;
 const ANY: usize = usize::MAX;
 
 /// The fields that are read, each once, with the most bytes each may have.
-const WANTED: [Wanted; 23] = [
+const WANTED: [Wanted; 24] = [
     ("ToUserName", NAME),
     ("FromUserName", NAME),
     ("CreateTime", NAME),
@@ -23,6 +23,7 @@ const WANTED: [Wanted; 23] = [
     ("EventKey", LONG),
     ("MsgID", NAME),
     ("Ticket", LONG),
+    ("OpenID", NAME),
     ("Content", TEXT),
     ("bizmsgmenuid", LONG),
     ("PicUrl", LONG),
@@ -42,8 +43,9 @@ const WANTED: [Wanted; 23] = [
 /// Reads a push in plain XML.
 pub fn parse(xml: &[u8]) -> Result<Inbound, Malformed> {
     let found = xml::fields(xml, &WANTED)?;
-    let [to, from, created, msg_type, msg_id, event, event_key, upper_id, ticket, rest @ ..] = found;
-    let from = trimmed(from).ok_or(Malformed("缺少 FromUserName"))?;
+    let [to, from, created, msg_type, msg_id, event, event_key, upper_id, ticket, concerned, rest @ ..] =
+        found;
+    let mut from = trimmed(from).ok_or(Malformed("缺少 FromUserName"))?;
     let msg_type = trimmed(msg_type).ok_or(Malformed("缺少 MsgType"))?;
     let msg_id = trimmed(msg_id);
     let created = created.and_then(|text| text.trim().parse().ok());
@@ -59,6 +61,10 @@ pub fn parse(xml: &[u8]) -> Result<Inbound, Malformed> {
         },
         known => message(known, rest).unwrap_or(Kind::Unknown(msg_type)),
     };
+    if let (Kind::Event(Event::Revoked { .. }), Some(concerned)) = (&kind, trimmed(concerned)) {
+        // It is the platform that tells of it.
+        from = concerned;
+    }
     Ok(Inbound {
         to: trimmed(to).unwrap_or_default(),
         from: OpenId::new(from),
@@ -114,6 +120,9 @@ fn happened(event: &str, key: &str) -> Event {
         "location" => Event::Location,
         "click" => Event::Click { key: key.to_owned() },
         "view" => Event::View { url: key.to_owned() },
+        name @ ("user_authorization_revoke" | "user_authorization_cancellation") => {
+            Event::Revoked { name: name.to_owned() }
+        }
         name => Event::Other { name: name.to_owned() },
     }
 }
@@ -201,6 +210,21 @@ mod tests {
         ] {
             assert_eq!(kind(name, key), Kind::Event(expected), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_platform_tells_of_a_person_is_that_persons() {
+        for name in ["user_authorization_revoke", "user_authorization_cancellation"] {
+            let told =
+                event(&format!("<Event>{name}</Event><OpenID><![CDATA[o7]]></OpenID><AppID>wx1</AppID>"));
+            assert_eq!(told.from.as_str(), "o7");
+            assert_eq!(told.kind, Kind::Event(Event::Revoked { name: name.into() }));
+        }
+        assert_eq!(
+            event("<Event>CLICK</Event><OpenID>o7</OpenID>").from.as_str(),
+            "o1",
+            "of other events it says nothing"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ fn seconds(n: u64) -> Duration {
 }
 
 /// A colleague answers a ticket.
-async fn answer(wang: &crate::visitor::Visitor, ticket: &str, text: &str) {
+pub async fn answer(wang: &crate::visitor::Visitor, ticket: &str, text: &str) {
     let done = wang.submit(ticket, &[("act", "answer"), ("text", text)]).await;
     assert_eq!(done.status, 303, "{}", done.text());
 }

@@ -43,7 +43,7 @@ pub struct House {
     pub address: SocketAddr,
     environment: Vec<(String, String)>,
     running: Option<Running>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 struct Running {
@@ -97,7 +97,7 @@ impl House {
         let all = ours.iter().chain(settings);
         let environment = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut house = Self { clock, fake, address, environment, running: None, _dir: dir };
+        let mut house = Self { clock, fake, address, environment, running: None, dir };
         house.start().await;
         house
     }
@@ -231,6 +231,11 @@ impl House {
         self.running.as_ref().unwrap().store.clone()
     }
 
+    /// Whether these words stand in any file of the data folder.
+    pub fn holds(&self, words: &str) -> bool {
+        holds(self.dir.path(), words.as_bytes())
+    }
+
     /// Takes somebody on.
     pub async fn hire(&self, name: &str) {
         let staff = Staff::new(name, Role::Admin, None, PASSWORD, [7; 16]).unwrap();
@@ -241,6 +246,18 @@ impl House {
     pub fn visitor(&self) -> Visitor {
         Visitor::at(self.address)
     }
+}
+
+fn holds(folder: &std::path::Path, words: &[u8]) -> bool {
+    let items = std::fs::read_dir(folder).unwrap().flatten();
+    items.into_iter().any(|item| {
+        if item.path().is_dir() {
+            return holds(&item.path(), words);
+        }
+        // A socket cannot be read.
+        let bytes = std::fs::read(item.path()).unwrap_or_default();
+        bytes.windows(words.len()).any(|window| window == words)
+    })
 }
 
 fn answered(delivered: Delivered) -> Option<String> {

@@ -6,6 +6,7 @@ mod browser;
 mod console;
 mod crash;
 mod delivery;
+mod erasure;
 mod harness;
 mod matching;
 mod process;

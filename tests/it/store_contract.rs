@@ -324,3 +324,79 @@ async fn a_lapse_is_due_from_its_moment_on_until_the_memory_moves_it() {
         assert!(store.due_lapses(later(1000), 10).await.unwrap().is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_erasure_nothing_of_theirs_is_kept_or_taken_in_and_others_keep_theirs() {
+    for (_dir, store) in stores() {
+        let (ming, li) = (store.follower("o1", MING).await.unwrap(), store.follower("o2", LI).await.unwrap());
+        let mut first = opening(turn(1, ming, &Memory::default(), ""), 1, Department::Desk, 60);
+        first.step.memory.wakes_at = Some(later(10));
+        done(&*store, promising(first, 7, later(5))).await;
+        done(&*store, opening(turn(1, li, &Memory::default(), ""), 2, Department::Desk, 60)).await;
+        let memory = store.recall(ming).await.unwrap();
+        let step = xinqi::conversation::erasure(&memory);
+        assert_eq!(step.erases, Some(vec![TicketId(1)]));
+        let erasing = Turn { cause: Cause(2), follower: ming, made_from: memory.version, at: later(1), step };
+        done(&*store, erasing).await;
+
+        assert_eq!(store.known_follower("o1").await.unwrap(), None);
+        assert_eq!(store.openid(ming).await.unwrap(), None);
+        assert!(store.recall(ming).await.unwrap().recent.is_empty());
+        assert!(store.lines(TicketId(1)).await.unwrap().is_empty());
+        assert_eq!(store.delivery(DeliveryId(7)).await.unwrap(), None);
+        assert!(due(&*store, later(100)).await.is_empty());
+        assert!(store.due_lapses(later(100), 10).await.unwrap().is_empty());
+        let husk = store.ticket(TicketId(1)).await.unwrap().unwrap();
+        assert_eq!((husk.stage, &*husk.subject), (Stage::Left, xinqi::ticket::ERASED));
+        assert_eq!(store.count(Shelf::Open, 10).await.unwrap(), 1, "the other follower's");
+        assert_eq!(store.lines(TicketId(2)).await.unwrap().len(), 1);
+
+        // A turn made before, or one that begins now, comes too late.
+        for late in [
+            opening(turn(3, ming, &memory, "甲"), 9, Department::Desk, 60),
+            turn(4, ming, &Memory::default(), "乙"),
+        ] {
+            assert_eq!(store.commit(late).await.unwrap(), Commit::Repeated(None));
+        }
+        assert_eq!(store.ticket(TicketId(9)).await.unwrap(), None);
+        assert_eq!(
+            store.follower("o1", FollowerId(77)).await.unwrap(),
+            FollowerId(77),
+            "who comes back is somebody new"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewrite_keeps_everything_and_the_order_of_messages_goes_on() {
+    for (dir, store) in stores() {
+        store.follower("o1", MING).await.unwrap();
+        let opened = opening(turn(1, MING, &Memory::default(), ""), 1, Department::Desk, 60);
+        done(&*store, promising(opened, 7, NOW)).await;
+        for round in 0..3 {
+            store.rewrite(later(round)).await.unwrap();
+            let memory = store.recall(MING).await.unwrap();
+            let id = 8 + round;
+            done(&*store, promising(turn(u128::from(id), MING, &memory, ""), id, NOW)).await;
+        }
+        assert_eq!(
+            store.ticket(TicketId(1)).await.unwrap().unwrap().number,
+            Some(Number::new(NOW.date(), 1))
+        );
+        let mut order = Vec::new();
+        while let Some(delivery) = store.take_due(later(1), LEASE, 1).await.unwrap().pop() {
+            order.push(delivery.id.0);
+            let memory = store.recall(MING).await.unwrap();
+            let mut settled = turn(u128::from(100 + delivery.id.0), MING, &memory, "");
+            settled.step.settles.push((delivery.id, Settlement::Sent(NOW)));
+            done(&*store, settled).await;
+        }
+        assert_eq!(order, [7, 8, 9, 10]);
+        drop(store);
+        let again = SledStore::open(dir.path()).unwrap();
+        assert_eq!(again.known_follower("o1").await.unwrap(), Some(MING));
+        assert_eq!(again.recall(MING).await.unwrap().tickets.len(), 1);
+        let folders = std::fs::read_dir(dir.path()).unwrap().flatten().filter(|item| item.path().is_dir());
+        assert_eq!(folders.count(), 1, "what was before is removed");
+    }
+}

@@ -1,6 +1,9 @@
 //! Commands of the CLI to the running service, over a Unix socket in the data folder that only its owner may open:
 //! one line of JSON each way. Without a running service the CLI opens the store itself.
 
+mod follower;
+
+use crate::clock::{Clock, Timestamp};
 use crate::knowledge::Department;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
@@ -33,6 +36,18 @@ pub enum Command {
         /// Login name.
         name: String,
     },
+    /// Forget a follower, as unsubscribing does.
+    FollowerErase {
+        /// WeChat's name for them.
+        openid: String,
+    },
+    /// Everything that is kept of a follower.
+    FollowerExport {
+        /// WeChat's name for them.
+        openid: String,
+    },
+    /// Write the store anew, so that erased bytes leave the disk.
+    StoreRewrite,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,14 +57,18 @@ struct Answer {
 }
 
 const MAX_LINE: u64 = 64 * 1024;
+/// An export is longer.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A large store takes long to be written anew.
+const PATIENCE_TO_REWRITE: Duration = Duration::from_secs(600);
 
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
 /// Does a command on a store; the sentence says what was done.
-pub async fn obey(store: &dyn Store, command: Command) -> anyhow::Result<String> {
+pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow::Result<String> {
     match command {
         Command::StaffAdd { name, role, department, password } => {
             let mut salt = [0; 16];
@@ -69,11 +88,30 @@ pub async fn obey(store: &dyn Store, command: Command) -> anyhow::Result<String>
                 anyhow::bail!("没有叫“{name}”的人员")
             }
         }
+        Command::FollowerErase { openid } => {
+            follower::erase(store, now, &openid).await?;
+            Ok("已删除。磁盘上的旧字节在下次整理（每日凌晨，或 xinqi store rewrite）时清除".into())
+        }
+        Command::FollowerExport { openid } => follower::export(store, &openid).await,
+        Command::StoreRewrite => {
+            let [before, after] = store.rewrite(now).await?;
+            Ok(format!("已整理：{:.1} MB → {:.1} MB", before as f64 / 1e6, after as f64 / 1e6))
+        }
+    }
+}
+
+impl Command {
+    fn patience(&self) -> Duration {
+        if matches!(self, Self::StoreRewrite) { PATIENCE_TO_REWRITE } else { PATIENCE }
     }
 }
 
 /// Listens in the data folder until the task is dropped.
-pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub fn listen(
+    data_dir: &Path,
+    store: Arc<dyn Store>,
+    clock: Clock,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let path = path(data_dir);
     // The store's lock says that no other service runs here, so an old socket is a leftover.
     if path.exists() {
@@ -89,20 +127,23 @@ pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Fut
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             };
-            let answered = tokio::time::timeout(PATIENCE, answer(stream, &*store)).await;
-            if let Ok(Err(error)) = answered {
+            if let Err(error) = answer(stream, &*store, clock.now()).await {
                 tracing::warn!(%error, "a control command failed");
             }
         }
     })
 }
 
-async fn answer(stream: UnixStream, store: &dyn Store) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, store: &dyn Store, now: Timestamp) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    let done = match serde_json::from_str(&line) {
-        Ok(command) => obey(store, command).await,
+    tokio::time::timeout(PATIENCE, BufReader::new(read.take(MAX_LINE)).read_line(&mut line)).await??;
+    let done = match serde_json::from_str::<Command>(&line) {
+        Ok(command) => {
+            let patience = command.patience();
+            let done = tokio::time::timeout(patience, obey(store, now, command)).await;
+            done.unwrap_or_else(|_| bail!("{} 秒内没有做完", patience.as_secs()))
+        }
         Err(_) => Err(anyhow::anyhow!("运行中的服务不认识这个命令，可能版本不同，请重启服务")),
     };
     let answer = match done {
@@ -111,7 +152,7 @@ async fn answer(stream: UnixStream, store: &dyn Store) -> anyhow::Result<()> {
     };
     let mut bytes = serde_json::to_vec(&answer)?;
     bytes.push(b'\n');
-    write.write_all(&bytes).await?;
+    tokio::time::timeout(PATIENCE, write.write_all(&bytes)).await??;
     Ok(())
 }
 
@@ -123,8 +164,9 @@ pub async fn ask(data_dir: &Path, command: &Command) -> anyhow::Result<Option<St
     bytes.push(b'\n');
     write.write_all(&bytes).await?;
     let mut line = String::new();
-    let mut reader = BufReader::new(read.take(MAX_LINE));
-    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("运行中的服务没有回应")??;
+    let mut reader = BufReader::new(read.take(MAX_ANSWER));
+    let patience = command.patience() + PATIENCE;
+    tokio::time::timeout(patience, reader.read_line(&mut line)).await.context("运行中的服务没有回应")??;
     let answer: Answer = serde_json::from_str(&line).context("运行中的服务答非所问")?;
     if answer.ok { Ok(Some(answer.text)) } else { bail!("{}", answer.text) }
 }
