@@ -15,6 +15,8 @@ pub mod ticket;
 
 pub mod staff;
 
+pub mod words;
+
 pub mod conversation;
 
 pub mod store;
