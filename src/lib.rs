@@ -37,6 +37,8 @@ pub mod evaluate;
 
 pub mod delivery;
 
+pub mod bulletin;
+
 pub mod fake_wechat;
 
 pub mod control;

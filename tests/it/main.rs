@@ -3,9 +3,11 @@
 
 mod architecture;
 mod browser;
+mod bulletin;
 mod console;
 mod crash;
 mod delivery;
+mod ears;
 mod harness;
 mod matching;
 mod process;
