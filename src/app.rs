@@ -1,6 +1,7 @@
 //! The service put together: [`App::build`] from a configuration and a clock, [`App::run`] on a listener until told to
 //! stop. Knows what is started in which order; nothing of what any of it does.
 
+use crate::bulletin::Bulletin;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Secret};
 use crate::control;
@@ -28,6 +29,7 @@ pub struct App {
     desk: Desk,
     library: Arc<Library>,
     courier: Courier,
+    bulletins: Vec<Bulletin>,
     notices: Notices,
     gate: Arc<Gate>,
     setup: SetupLink,
@@ -88,9 +90,13 @@ impl App {
             clock.clone(),
             notices.clone(),
         );
+        let mut bulletins = Bulletin::all(&config, &desk, &notices)?;
+        for bulletin in &mut bulletins {
+            bulletin.begin().await?;
+        }
         let setup = SetupLink::new(random()?);
         let (library, gate) = (Arc::new(library), Arc::new(gate));
-        Ok(Self { config, clock, store, desk, library, courier, notices, gate, setup, fake })
+        Ok(Self { config, clock, store, desk, library, courier, bulletins, notices, gate, setup, fake })
     }
 
     /// The store.
@@ -134,6 +140,9 @@ impl App {
             tasks.spawn(async move { courier.check().await });
         }
         tasks.spawn(self.courier.clone().run(stop.clone()));
+        for bulletin in self.bulletins {
+            tasks.spawn(bulletin.run(stop.clone()));
+        }
         if !self.config.model_file.as_os_str().is_empty() {
             let (library, model) = (self.library.clone(), self.config.model_file.clone());
             aside(move || library.begin_to_think(&model)).context("no thread")?;

@@ -70,6 +70,8 @@ pub struct Config {
     pub matching: Thresholds,
     /// The courier.
     pub delivery: DeliveryConfig,
+    /// Who is told of tickets.
+    pub notices: NoticesConfig,
     /// The console.
     pub console: ConsoleConfig,
 }
@@ -146,6 +148,54 @@ pub struct ConsoleConfig {
     pub max_login_failures: u32,
 }
 
+/// Who is told of tickets: a group robot of WeCom, another system, both or nobody.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticesConfig {
+    /// The group robot's key; empty: there is none.
+    pub wecom_key: Secret,
+    wecom_key_file: PathBuf,
+    /// Where its API is.
+    pub wecom_base: String,
+    #[serde(rename = "due_soon_min", deserialize_with = "minutes")]
+    /// In so much working time a ticket is due soon.
+    pub due_soon: Duration,
+    #[serde(deserialize_with = "names")]
+    /// Who is mentioned where tickets are overdue.
+    pub overdue_mentions: Vec<String>,
+    /// Where another system listens; empty: none does. It may hold a password or a token.
+    pub webhook_url: Secret,
+    /// What its messages are signed with.
+    pub webhook_secret: Secret,
+    webhook_secret_file: PathBuf,
+}
+
+impl NoticesConfig {
+    fn check(&self, answer_within_min: u32) -> anyhow::Result<()> {
+        let key = self.wecom_key.expose();
+        if key.len() > 100 || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+            bail!("notices.wecom_key 只填群机器人 Webhook 地址里 key= 后面的那一段");
+        }
+        let answer_within = Duration::from_secs(u64::from(answer_within_min) * 60);
+        let nobody = self.wecom_key.is_empty() && self.webhook_url.is_empty();
+        if !nobody && (self.due_soon.is_zero() || self.due_soon >= answer_within) {
+            bail!("notices.due_soon_min 要大于 0，并小于 tickets.answer_within_min");
+        }
+        let is_id = |name: &String| {
+            name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"@._-".contains(&b))
+        };
+        if self.overdue_mentions.len() > 20 || !self.overdue_mentions.iter().all(is_id) {
+            bail!(
+                "notices.overdue_mentions 填企业微信里的账号（userid），逗号分隔，最多 20 个；@all 是所有人"
+            );
+        }
+        if self.webhook_url.is_empty() != self.webhook_secret.is_empty() {
+            bail!("notices.webhook_url 和 notices.webhook_secret 要一起填，或都留空");
+        }
+        Ok(())
+    }
+}
+
 /// A list in the file is written as text, so that the environment can say the same.
 fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
     let text = String::deserialize(from)?;
@@ -167,6 +217,15 @@ fn seconds_list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Duratio
                 .map_err(|_| serde::de::Error::custom(format!("“{item}”不是秒数")))
         })
         .collect()
+}
+
+fn names<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+}
+
+fn minutes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u32::deserialize(from).map(|minutes| Duration::from_secs(u64::from(minutes) * 60))
 }
 
 fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
@@ -197,11 +256,13 @@ impl Config {
             Environment::with_prefix("XINQI").prefix_separator("_").separator("__").source(Some(ours));
         let built = builder.add_source(environment).build().context("配置文件格式不对")?;
         let mut config: Self = built.try_deserialize().context("配置不对")?;
-        let wechat = &mut config.wechat;
+        let (wechat, notices) = (&mut config.wechat, &mut config.notices);
         for (secret, file) in [
             (&mut wechat.app_secret, &wechat.app_secret_file),
             (&mut wechat.token, &wechat.token_file),
             (&mut wechat.encoding_aes_key, &wechat.encoding_aes_key_file),
+            (&mut notices.wecom_key, &notices.wecom_key_file),
+            (&mut notices.webhook_secret, &notices.webhook_secret_file),
         ] {
             if !file.as_os_str().is_empty() {
                 let text =
@@ -246,7 +307,16 @@ impl Config {
         if !self.public_url.is_empty() && !self.public_url.starts_with("http") {
             bail!("public_url 要以 https:// 开头");
         }
-        Ok(())
+        if self.public_url.len() > 300 {
+            bail!("public_url 太长，最多 300 个字符");
+        }
+        self.notices.check(self.tickets.answer_within_min)
+    }
+
+    /// Where the console is for people elsewhere, without a slash at the end; `None` where nobody has said.
+    pub fn console_url(&self) -> Option<String> {
+        let url = self.public_url.trim_end_matches('/');
+        (!url.is_empty()).then(|| format!("{url}/console"))
     }
 
     /// The address people use, without a slash at the end; `listening` is where the service really listens.
@@ -332,5 +402,35 @@ mod tests {
         std::fs::write(&file, "[wechat]\napp_id = \"wx1\"\napp_secret = hush\n").unwrap();
         let error = format!("{:#}", Config::load(Some(&file), []).unwrap_err());
         assert!(error.contains("第 3 行") && !error.contains("hush"), "{error}");
+    }
+    #[test]
+    fn nobody_is_told_of_tickets_until_somebody_is_named_and_what_is_half_filled_in_is_said() {
+        let config = load(&[]).unwrap();
+        assert!(config.notices.wecom_key.is_empty() && config.notices.webhook_url.is_empty());
+        assert_eq!(config.console_url(), None);
+        let whole = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=hush";
+        for (name, value, said) in [
+            ("XINQI_NOTICES__WECOM_KEY", whole, "wecom_key"),
+            ("XINQI_NOTICES__DUE_SOON_MIN", "360", "due_soon_min"),
+            ("XINQI_NOTICES__OVERDUE_MENTIONS", "wang,<@li>", "overdue_mentions"),
+            ("XINQI_NOTICES__WEBHOOK_URL", "https://example.cn/hush", "webhook_secret"),
+        ] {
+            let error =
+                format!("{:#}", load(&[("XINQI_NOTICES__WECOM_KEY", "k"), (name, value)]).unwrap_err());
+            assert!(error.contains(said) && !error.contains("hush"), "{error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        std::fs::write(&file, "hush-1\n").unwrap();
+        let config = load(&[
+            ("XINQI_NOTICES__WECOM_KEY_FILE", file.to_str().unwrap()),
+            ("XINQI_NOTICES__OVERDUE_MENTIONS", "wang, @all"),
+            ("XINQI_NOTICES__WEBHOOK_URL", "https://example.cn/hush"),
+            ("XINQI_NOTICES__WEBHOOK_SECRET", "hush"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.notices.wecom_key.expose(), "hush-1");
+        assert_eq!(config.notices.overdue_mentions, ["wang", "@all"]);
+        assert!(!format!("{config:?}").contains("hush"));
     }
 }

@@ -15,6 +15,8 @@ pub mod ticket;
 
 pub mod staff;
 
+pub mod words;
+
 pub mod conversation;
 
 pub mod store;
@@ -34,6 +36,8 @@ pub mod library;
 pub mod evaluate;
 
 pub mod delivery;
+
+pub mod bulletin;
 
 pub mod fake_wechat;
 

@@ -2,6 +2,7 @@
 //! concurrency. Shaped for sled now and PostgreSQL later; `tests/it/store_contract.rs` states every promise.
 
 mod sled;
+mod sled_bulletin;
 mod sled_home;
 mod sled_keys;
 mod sled_shared;
@@ -177,6 +178,40 @@ pub struct Session {
     pub dies_at: Timestamp,
 }
 
+/// A ticket's place among those that wait for the office: by deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// When its answer is due.
+    pub due: Timestamp,
+    /// Tells tickets of one moment apart.
+    pub ticket: TicketId,
+}
+
+impl Place {
+    /// After every ticket that is due by this moment.
+    pub fn after_all(due: Timestamp) -> Self {
+        Self { due, ticket: TicketId(u64::MAX) }
+    }
+
+    /// This ticket's.
+    pub fn of(ticket: &Ticket) -> Self {
+        Self { due: ticket.deadline.at, ticket: ticket.id }
+    }
+}
+
+/// How far somebody who is told of tickets has been told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bookmark {
+    /// Of new tickets up to this number.
+    pub opened: Option<Number>,
+    /// Of tickets that are due soon up to this place.
+    pub due_soon: Place,
+    /// Of overdue tickets up to this place.
+    pub overdue: Place,
+    /// When the latest messages went out, oldest first; a few.
+    pub sent: Vec<Timestamp>,
+}
+
 /// A hash that names a session or a one-time link; the secret itself is never stored.
 pub type TokenHash = [u8; 32];
 
@@ -207,6 +242,17 @@ pub trait Store: Send + Sync + 'static {
     async fn tickets(&self, query: &Query) -> Result<Page>;
     /// How many tickets stand on a shelf, counted up to `most`.
     async fn count(&self, shelf: Shelf, most: usize) -> Result<usize>;
+
+    /// The highest number given so far.
+    async fn last_number(&self) -> Result<Option<Number>>;
+    /// Tickets with higher numbers than this, lowest first; [`MAX_PAGE`] at most.
+    async fn opened_after(&self, number: Option<Number>) -> Result<Vec<Ticket>>;
+    /// Tickets that wait for the office behind this place, due by `until`, the most urgent first; [`MAX_PAGE`] at most.
+    async fn due_after(&self, place: Place, until: Timestamp) -> Result<Vec<Ticket>>;
+    /// How far that reader has been told.
+    async fn bookmark(&self, reader: &str) -> Result<Option<Bookmark>>;
+    /// Notes how far that reader has been told, durably.
+    async fn put_bookmark(&self, reader: &str, bookmark: &Bookmark) -> Result<()>;
 
     /// A message by its name.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;

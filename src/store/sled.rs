@@ -1,13 +1,14 @@
 //! The embedded store: memories at hand in RAM, everything on disk through one writer thread (`sled_writer`). Knows how
 //! concurrent turns of a follower are kept apart and when each may be acknowledged. Only one process can have it open.
 
+use super::sled_bulletin::{due_after, last_number, opened_after};
 use super::sled_home::io;
 use super::sled_keys as keys;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
-    Commit, Delivery, MAX_PAGE, Page, Query, Result, Session, Shelf, Store, StoreError, TokenHash, Turn,
-    fill_step,
+    Bookmark, Commit, Delivery, MAX_PAGE, Page, Place, Query, Result, Session, Shelf, Store, StoreError,
+    TokenHash, Turn, fill_step,
 };
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Text};
@@ -334,6 +335,31 @@ impl Store for SledStore {
 
     async fn count(&self, shelf: Shelf, most: usize) -> Result<usize> {
         self.aside(move |disk| Ok(disk.db().scan_prefix(keys::shelf(shelf)).keys().take(most).count())).await
+    }
+
+    async fn last_number(&self) -> Result<Option<Number>> {
+        last_number(&self.disk)
+    }
+
+    async fn opened_after(&self, number: Option<Number>) -> Result<Vec<Ticket>> {
+        self.aside(move |disk| opened_after(disk, number)).await
+    }
+
+    async fn due_after(&self, place: Place, until: Timestamp) -> Result<Vec<Ticket>> {
+        self.aside(move |disk| due_after(disk, place, until)).await
+    }
+
+    async fn bookmark(&self, reader: &str) -> Result<Option<Bookmark>> {
+        self.disk.get(&keys::bookmark(reader), "bookmark")
+    }
+
+    async fn put_bookmark(&self, reader: &str, bookmark: &Bookmark) -> Result<()> {
+        let (key, value) = (keys::bookmark(reader), keys::encode(bookmark)?);
+        self.task(move |disk| {
+            disk.db().insert(key, value).map_err(io)?;
+            disk.sync()
+        })
+        .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {

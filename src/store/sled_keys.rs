@@ -1,7 +1,7 @@
 //! Keys and values in sled: one tree, a prefix byte a kind, big-endian numbers so that order in the tree is order in
 //! meaning. Knows bytes; not when anything is written.
 
-use super::{Result, Shelf, StoreError};
+use super::{Place, Result, Shelf, StoreError};
 use crate::clock::Timestamp;
 use crate::conversation::Memory;
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
@@ -109,6 +109,11 @@ pub fn blocks(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
     })
 }
 
+/// Where the numbers begin.
+pub const NUMBERS: &[u8] = b"n";
+/// And where they have ended.
+pub const AFTER_NUMBERS: &[u8] = b"o";
+
 /// Number → ticket.
 pub fn number(number: Number) -> Vec<u8> {
     let (year, day) = (number.year.cast_unsigned(), number.day);
@@ -148,9 +153,24 @@ pub fn place(ticket: &Ticket) -> Vec<u8> {
         Stage::NeedsInfo => {
             (Shelf::Open, ordered(Timestamp(ticket.deadline.at.0.saturating_add(i64::MAX / 2))))
         }
-        _ => (Shelf::Open, ordered(ticket.deadline.at)),
+        _ => return open_place(Place::of(ticket)),
     };
     key(b'u', &[&[shelf_byte(shelf)], &order, &ticket.id.0.to_be_bytes()])
+}
+
+/// The place on the open shelf of a ticket that waits for the office.
+pub fn open_place(place: Place) -> Vec<u8> {
+    key(b'u', &[&[shelf_byte(Shelf::Open)], &ordered(place.due), &place.ticket.0.to_be_bytes()])
+}
+
+/// The ticket at a place on a shelf.
+pub fn ticket_at(place: &[u8]) -> Option<TicketId> {
+    Some(TicketId(u64::from_be_bytes(place.get(10..18)?.try_into().ok()?)))
+}
+
+/// How far a reader has been told.
+pub fn bookmark(reader: &str) -> Vec<u8> {
+    key(b'b', &[reader.as_bytes()])
 }
 
 /// A message.

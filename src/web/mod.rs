@@ -18,7 +18,6 @@ mod ticket_view;
 mod try_page;
 mod visitor;
 mod webhook;
-mod words;
 
 pub use console::{Console, ConsoleSettings, console_router};
 pub use serve::{Limits, serve};
@@ -31,6 +30,7 @@ use console::Hall;
 use crate::fake_wechat::FakeWechat;
 use crate::notices::Notices;
 use crate::store::Store;
+use crate::words;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -25,7 +25,7 @@ pub use outcome::{Outcome, RefusedKind, Trouble};
 pub use replays::Replays;
 pub use reply::{BadReply, Reply};
 pub use wire::ClientError;
-pub(crate) use wire::http;
+pub(crate) use wire::{http, way_to};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -45,15 +45,8 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(api_base: &str) -> Result<Self, ClientError> {
-        let base = Url::parse(api_base.trim_end_matches('/')).map_err(|_| ClientError::Address)?;
-        let loopback = is_loopback(&base);
-        match base.scheme() {
-            "https" => {}
-            "http" if loopback => {}
-            "http" => return Err(ClientError::Insecure),
-            _ => return Err(ClientError::Address),
-        }
-        Ok(Self { http: http(loopback)?, base })
+        let (http, base) = way_to(api_base.trim_end_matches('/'))?;
+        Ok(Self { http, base })
     }
 
     /// Posts `body` as JSON in raw UTF-8 (§6). The error is a sentence for the operator.
@@ -88,6 +81,19 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
         answer.extend_from_slice(&chunk);
     }
     Ok(answer)
+}
+
+/// A client for an address that secrets may travel to: `https://`, or `http://` on loopback.
+pub(crate) fn way_to(address: &str) -> Result<(reqwest::Client, Url), ClientError> {
+    let url = Url::parse(address).map_err(|_| ClientError::Address)?;
+    let loopback = is_loopback(&url);
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err(ClientError::Insecure),
+        _ => return Err(ClientError::Address),
+    }
+    Ok((http(loopback)?, url))
 }
 
 /// A client for one use. On loopback it takes no proxy and needs no certificates.

@@ -2,6 +2,7 @@
 //! why that holds: the disk is told to keep a ticket before WeChat is told of it.
 #![expect(clippy::disallowed_methods, reason = "crashes happen in real time")]
 
+use crate::ears::{Ears, KEY};
 use crate::process::{Process, program, program_behind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -176,6 +177,48 @@ async fn killed_thirty_times_it_keeps_every_ticket_it_told_of_and_makes_none_twi
     assert!(all.len() >= N_ROUNDS * 2, "killed too early to prove anything: {} tickets", all.len());
     println!("{} tickets, {n_unanswered} messages cut off, {:.1?}", all.len(), begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_and_after_it_told_of_a_ticket_it_tells_of_each_once_and_never_writes_the_key_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ears, phones) = (Ears::open(Clock::system()).await, phones());
+    let log = dir.path().join("log");
+    let start = || {
+        let mut command = program(&dir.path().join("data"));
+        account(&mut command);
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        command
+            .env("XINQI_LOG", "trace")
+            .env("XINQI_NOTICES__WECOM_KEY", KEY)
+            .env("XINQI_NOTICES__WECOM_BASE", &ears.base)
+            .stderr(file);
+        let service = Process::start(command);
+        phones.set_webhook_url(format!("{}/wechat", service.base));
+        service
+    };
+    let opens = async |name: &str| {
+        let said = phones.says(&phones.follow(name), "人工").await.unwrap().reply.unwrap();
+        number_in(&said).unwrap()
+    };
+    let service = start();
+    let first = opens("小明").await;
+    service.kill();
+    assert!(ears.group().is_empty(), "killed too late to prove anything");
+    ears.robot_answers(502, 0);
+    let service = start();
+    ears.until_in_time("refused", |ears| ears.n_refused() > 0).await;
+    service.kill();
+    ears.robot_answers(200, 0);
+    let service = start();
+    ears.until_in_time(&first, |ears| ears.n_read(&first) > 0).await;
+    let second = opens("小李").await;
+    ears.until_in_time(&second, |ears| ears.n_read(&second) > 0).await;
+    service.kill();
+    assert_eq!((ears.n_read(&first), ears.n_read(&second)), (1, 1), "{:#?}", ears.group());
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("HTTP 502") && log.lines().count() > 20, "{log}");
+    assert!(!log.contains(KEY));
 }
 
 /// One finished system call of a trace.

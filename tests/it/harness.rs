@@ -74,6 +74,11 @@ impl House {
     /// The same with other settings.
     pub async fn open_with(settings: &[(&str, &str)]) -> Self {
         let clock = Clock::standing_at(Timestamp::from_local("2026-11-24T10:00:00".parse().unwrap()));
+        Self::open_at(clock, settings).await
+    }
+
+    /// The same by a clock that others look at, too.
+    pub async fn open_at(clock: Clock, settings: &[(&str, &str)]) -> Self {
         let fake = FakeWechat::new(clock.clone(), account()).unwrap();
         let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_base = format!("http://{}", api.local_addr().unwrap());

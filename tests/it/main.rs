@@ -3,9 +3,11 @@
 
 mod architecture;
 mod browser;
+mod bulletin;
 mod console;
 mod crash;
 mod delivery;
+mod ears;
 mod erasure;
 mod harness;
 mod matching;

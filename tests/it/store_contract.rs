@@ -9,7 +9,7 @@ use xinqi::calendar::Deadline;
 use xinqi::clock::Timestamp;
 use xinqi::conversation::{Cause, Exchange, Memory, NUMBER, Reply, Say, Settlement, Step};
 use xinqi::knowledge::{Category, Department};
-use xinqi::store::{Commit, Query, Shelf, SledStore, Store, Turn};
+use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, SledStore, Store, Turn};
 use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
 
 const NOW: Timestamp = Timestamp::from_s(1_795_485_600);
@@ -368,6 +368,46 @@ async fn after_an_erasure_nothing_of_theirs_is_kept_or_taken_in_and_others_keep_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_and_what_is_due_is_read_from_where_the_last_look_ended() {
+    for (_dir, store) in stores() {
+        assert_eq!(store.last_number().await.unwrap(), None);
+        assert!(store.opened_after(None).await.unwrap().is_empty());
+        for (n, due) in [(1, 300), (2, 100), (3, 200), (4, 200)] {
+            let turn = turn(n.into(), FollowerId(u128::from(n)), &Memory::default(), "");
+            done(&*store, opening(turn, n, Department::Desk, due)).await;
+        }
+        let number = |serial| Number { year: 2026, day: 1124, serial };
+        let ids = |tickets: Vec<Ticket>| tickets.iter().map(|ticket| ticket.id.0).collect::<Vec<_>>();
+        assert_eq!(store.last_number().await.unwrap(), Some(number(4)));
+        assert_eq!(ids(store.opened_after(None).await.unwrap()), [1, 2, 3, 4]);
+        assert_eq!(ids(store.opened_after(Some(number(2))).await.unwrap()), [3, 4]);
+        assert!(store.opened_after(Some(number(4))).await.unwrap().is_empty());
+
+        let until = async |place, at| ids(store.due_after(place, at).await.unwrap());
+        assert_eq!(until(Place::after_all(NOW), later(300)).await, [2, 3, 4, 1]);
+        assert_eq!(
+            until(Place::after_all(NOW), later(200)).await,
+            [2, 3, 4],
+            "the moment itself belongs to it"
+        );
+        let third = Place { due: later(200), ticket: TicketId(3) };
+        assert_eq!(until(third, later(300)).await, [4, 1]);
+        assert!(until(Place::after_all(later(300)), later(300)).await.is_empty());
+        assert!(until(Place::after_all(later(300)), NOW).await.is_empty(), "from later to earlier");
+
+        // What waits for the follower is not due.
+        let memory = store.recall(FollowerId(2)).await.unwrap();
+        let mut asking = turn(50, FollowerId(2), &memory, "");
+        let mut change = Change::of(&memory.tickets[0], later(1));
+        change.ticket.stage = Stage::NeedsInfo;
+        asking.step.memory.tickets[0] = change.ticket.clone();
+        asking.step.changes.push(change);
+        done(&*store, asking).await;
+        assert_eq!(until(Place::after_all(NOW), later(300)).await, [3, 4, 1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rewrite_keeps_everything_and_the_order_of_messages_goes_on() {
     for (dir, store) in stores() {
         store.follower("o1", MING).await.unwrap();
@@ -398,5 +438,19 @@ async fn a_rewrite_keeps_everything_and_the_order_of_messages_goes_on() {
         assert_eq!(again.recall(MING).await.unwrap().tickets.len(), 1);
         let folders = std::fs::read_dir(dir.path()).unwrap().flatten().filter(|item| item.path().is_dir());
         assert_eq!(folders.count(), 1, "what was before is removed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_reader_has_a_bookmark_of_its_own() {
+    for (_dir, store) in stores() {
+        let here = Place { due: NOW, ticket: TicketId(7) };
+        let mark = Bookmark { opened: None, due_soon: here, overdue: Place::after_all(NOW), sent: vec![NOW] };
+        store.put_bookmark("甲", &mark).await.unwrap();
+        assert_eq!(store.bookmark("甲").await.unwrap(), Some(mark.clone()));
+        assert_eq!(store.bookmark("乙").await.unwrap(), None);
+        let moved = Bookmark { opened: Some(Number { year: 2026, day: 1124, serial: 7 }), ..mark };
+        store.put_bookmark("甲", &moved).await.unwrap();
+        assert_eq!(store.bookmark("甲").await.unwrap(), Some(moved));
     }
 }

@@ -8,7 +8,7 @@ use jiff::civil::{Date, Weekday};
 use std::time::Duration;
 
 /// How long something has lasted, in one unit; a minute at least.
-pub(super) fn span(span: Duration) -> String {
+pub fn span(span: Duration) -> String {
     let minutes = (span.as_secs() / 60).max(1);
     match minutes {
         ..60 => format!("{minutes} 分钟"),
@@ -18,24 +18,24 @@ pub(super) fn span(span: Duration) -> String {
 }
 
 /// A moment, as short as it can be understood.
-pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
+pub fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{}{}", day_prefix(at.date(), now.date()), clock(at))
 }
 
 /// A moment with its day, today's too.
-pub(super) fn dated(at: Timestamp, now: Timestamp) -> String {
+pub fn dated(at: Timestamp, now: Timestamp) -> String {
     let today = if at.date() == now.date() { "今天 " } else { "" };
     format!("{today}{}", moment(at, now))
 }
 
 /// The time of day.
-pub(super) fn clock(at: Timestamp) -> String {
+pub fn clock(at: Timestamp) -> String {
     let t = at.local();
     format!("{:02}:{:02}", t.hour(), t.minute())
 }
 
 /// A day, over what was written on it.
-pub(super) fn day(date: Date, today: Date) -> String {
+pub fn day(date: Date, today: Date) -> String {
     let weekday = match date.weekday() {
         Weekday::Monday => "星期一",
         Weekday::Tuesday => "星期二",
@@ -66,7 +66,7 @@ fn day_prefix(date: Date, today: Date) -> String {
 
 /// A few words on a coloured ground.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Badge {
+pub struct Badge {
     /// `good`, `soon`, `late` or `quiet`.
     pub class: &'static str,
     /// The words.
@@ -77,7 +77,7 @@ pub(super) struct Badge {
 const NEAR: Duration = Duration::from_secs(2 * 3600);
 
 /// How it stands with a ticket's deadline; what has been answered has none.
-pub(super) fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> Badge {
+pub fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> Badge {
     let quiet = |text: &str| Badge { class: "quiet", text: text.to_owned() };
     match ticket.stage {
         Stage::Waiting | Stage::Working => {}
@@ -97,7 +97,7 @@ pub(super) fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> 
 }
 
 /// How long a ticket has stood as it does, seen from the office.
-pub(super) fn waited(ticket: &Ticket, last_word: Option<Timestamp>, now: Timestamp) -> String {
+pub fn waited(ticket: &Ticket, last_word: Option<Timestamp>, now: Timestamp) -> String {
     match ticket.stage {
         Stage::Waiting | Stage::Working => {
             // A question after an answer is as old as itself, not as the ticket.
@@ -117,7 +117,7 @@ pub(super) fn waited(ticket: &Ticket, last_word: Option<Timestamp>, now: Timesta
 }
 
 /// The class a stage is coloured by.
-pub(super) fn stage_class(stage: Stage) -> &'static str {
+pub fn stage_class(stage: Stage) -> &'static str {
     match stage {
         Stage::Waiting => "waiting",
         Stage::Working => "working",
@@ -128,12 +128,12 @@ pub(super) fn stage_class(stage: Stage) -> &'static str {
 }
 
 /// A number in an address, with its year.
-pub(super) fn number_in_path(number: Number) -> String {
+pub fn number_in_path(number: Number) -> String {
     format!("{}-{number}", number.year)
 }
 
 /// The number in an address, written as [`number_in_path`] writes it and in no other way.
-pub(super) fn number_from_path(text: &str) -> Option<Number> {
+pub fn number_from_path(text: &str) -> Option<Number> {
     let (year, rest) = text.split_once('-')?;
     let number = Number::parse(rest, year.parse().ok()?)?;
     (number_in_path(number) == text).then_some(number)
