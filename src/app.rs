@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, Secret};
-use crate::control;
+use crate::control::{self, Reach};
 use crate::delivery::Courier;
 use crate::desk::Desk;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
@@ -28,6 +28,7 @@ pub struct App {
     desk: Desk,
     library: Arc<Library>,
     courier: Courier,
+    client: Arc<Client>,
     notices: Notices,
     gate: Arc<Gate>,
     setup: SetupLink,
@@ -65,6 +66,7 @@ impl App {
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
         let client =
             Client::new(&account.api_base, &account.app_id, account.app_secret.clone(), clock.clone())?;
+        let client = Arc::new(client);
         let crypt = match account.mode {
             Mode::Plain => None,
             _ => Some(Crypt::new(&account.token, &account.encoding_aes_key, &account.app_id)?),
@@ -81,14 +83,14 @@ impl App {
         }
         let courier = Courier::new(
             desk.clone(),
-            Arc::new(client),
+            client.clone(),
             config.delivery.clone(),
             clock.clone(),
             notices.clone(),
         );
         let setup = SetupLink::new(random()?);
         let (library, gate) = (Arc::new(library), Arc::new(gate));
-        Ok(Self { config, clock, store, desk, library, courier, notices, gate, setup, fake })
+        Ok(Self { config, clock, store, desk, library, courier, client, notices, gate, setup, fake })
     }
 
     /// The store.
@@ -143,7 +145,9 @@ impl App {
             self.clock.clone(),
             stop.clone(),
         ));
-        let control = tokio::spawn(control::listen(&self.config.data_dir, self.store.clone())?);
+        let account = self.config.wechat.app_id.clone();
+        let reach = Reach { store: self.store.clone(), client: self.client.clone(), account };
+        let control = tokio::spawn(control::listen(&self.config.data_dir, reach)?);
         let mut stopping = stop.clone();
         let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
         let served = tokio::spawn(web::serve(listener, router, web::Limits::default(), asked));

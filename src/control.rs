@@ -1,9 +1,12 @@
 //! Commands of the CLI to the running service, over a Unix socket in the data folder that only its owner may open:
-//! one line of JSON each way. Without a running service the CLI opens the store itself.
+//! one line of JSON each way. Without a running service the CLI opens the store, or calls WeChat, itself.
 
 use crate::knowledge::Department;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
+use crate::wechat::Client;
+use crate::wechat::menu::Menu;
+use crate::wechat::scene::{Scene, Validity};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +36,51 @@ pub enum Command {
         /// Login name.
         name: String,
     },
+    /// Do something at WeChat.
+    Wechat {
+        /// AppID of the account it is meant for; empty: the sandbox.
+        account: String,
+        /// What.
+        errand: Errand,
+    },
+}
+
+/// What an operator has done at WeChat, with the account's token.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Errand {
+    /// Read the menu; answers `Option<Menu>`.
+    Menu,
+    /// Replace the menu.
+    PublishMenu(Menu),
+    /// Have a QR code made; answers a `SceneCode`.
+    SceneCode {
+        /// What it carries.
+        scene: Scene,
+        /// How long.
+        validity: Validity,
+    },
+}
+
+/// What the running service obeys with.
+pub struct Reach {
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Its way to WeChat.
+    pub client: Arc<Client>,
+    /// The AppID it was configured with; empty: the sandbox.
+    pub account: String,
+}
+
+impl Reach {
+    async fn obey(&self, command: Command) -> anyhow::Result<String> {
+        match command {
+            Command::Wechat { account, errand } if account == self.account => {
+                run_errand(&self.client, errand).await
+            }
+            command => obey(&*self.store, command).await,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,7 +90,10 @@ struct Answer {
 }
 
 const MAX_LINE: u64 = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Three calls to WeChat and the fetching of two tokens between them, 5 s each, end before this.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Who asks hears an answer that was given at the last moment.
+const PATIENCE_TO_HEAR: Duration = Duration::from_secs(32);
 
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
@@ -69,11 +120,25 @@ pub async fn obey(store: &dyn Store, command: Command) -> anyhow::Result<String>
                 anyhow::bail!("没有叫“{name}”的人员")
             }
         }
+        Command::Wechat { .. } => {
+            bail!("运行中的服务用的是另一个公众号（或沙箱），请核对 --config 和 XINQI_WECHAT__APP_ID 后再试")
+        }
     }
 }
 
+/// Does an errand at WeChat; the answer as JSON.
+pub async fn run_errand(client: &Client, errand: Errand) -> anyhow::Result<String> {
+    Ok(match errand {
+        Errand::Menu => serde_json::to_string(&client.menu().await?)?,
+        Errand::PublishMenu(menu) => serde_json::to_string(&client.publish_menu(&menu).await?)?,
+        Errand::SceneCode { scene, validity } => {
+            serde_json::to_string(&client.scene_code(&scene, validity).await?)?
+        }
+    })
+}
+
 /// Listens in the data folder until the task is dropped.
-pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub fn listen(data_dir: &Path, reach: Reach) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let path = path(data_dir);
     // The store's lock says that no other service runs here, so an old socket is a leftover.
     if path.exists() {
@@ -89,7 +154,7 @@ pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Fut
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             };
-            let answered = tokio::time::timeout(PATIENCE, answer(stream, &*store)).await;
+            let answered = tokio::time::timeout(PATIENCE, answer(stream, &reach)).await;
             if let Ok(Err(error)) = answered {
                 tracing::warn!(%error, "a control command failed");
             }
@@ -97,12 +162,12 @@ pub fn listen(data_dir: &Path, store: Arc<dyn Store>) -> anyhow::Result<impl Fut
     })
 }
 
-async fn answer(stream: UnixStream, store: &dyn Store) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, reach: &Reach) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
     let done = match serde_json::from_str(&line) {
-        Ok(command) => obey(store, command).await,
+        Ok(command) => reach.obey(command).await,
         Err(_) => Err(anyhow::anyhow!("运行中的服务不认识这个命令，可能版本不同，请重启服务")),
     };
     let answer = match done {
@@ -124,7 +189,9 @@ pub async fn ask(data_dir: &Path, command: &Command) -> anyhow::Result<Option<St
     write.write_all(&bytes).await?;
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(MAX_LINE));
-    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await.context("运行中的服务没有回应")??;
+    tokio::time::timeout(PATIENCE_TO_HEAR, reader.read_line(&mut line))
+        .await
+        .context("运行中的服务没有回应")??;
     let answer: Answer = serde_json::from_str(&line).context("运行中的服务答非所问")?;
     if answer.ok { Ok(Some(answer.text)) } else { bail!("{}", answer.text) }
 }

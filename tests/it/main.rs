@@ -8,6 +8,7 @@ mod crash;
 mod delivery;
 mod harness;
 mod matching;
+mod platform;
 mod process;
 mod store_contract;
 mod store_people;
