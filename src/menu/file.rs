@@ -65,7 +65,8 @@ fn parse(file: PathBuf, text: &str) -> Result<MenuFile, Vec<FileError>> {
         errors.into_iter().map(|(line, what)| FileError { file: read.file.clone(), line, what }).collect();
     // Of a line that could not be read it was said why: what is missing for that reason is no second error.
     let unread: HashSet<usize> = errors.iter().map(|error| error.line).collect();
-    let faults = read.menu.faults();
+    let nothing_read = !errors.is_empty() && read.menu.buttons.is_empty();
+    let faults = if nothing_read { Vec::new() } else { read.menu.faults() };
     let faults = faults.into_iter().map(|fault| read.at(fault.first, fault.below, fault.field, fault.what));
     errors.extend(faults.filter(|error| !unread.contains(&error.line)));
     errors.sort_by_key(|error| error.line);

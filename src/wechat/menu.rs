@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn names_are_measured_as_they_are_shown_and_as_they_travel() {
         let named = |name: &str| faults(vec![button(name, "click", &[("key", "K")])]);
-        for good in ["政策查询", "abcdefgh", "我的VIP卡", "👍👍👍👍"] {
+        for good in ["政策查询", "abcdefgh", "我的VIP", "👍👍👍👍"] {
             assert_eq!(named(good), Vec::<String>::new(), "{good}");
         }
         assert!(named("政策查询吧")[0].contains("最多显示 4 个汉字"));
