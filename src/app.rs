@@ -4,7 +4,7 @@
 use crate::bulletin::Bulletin;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Secret};
-use crate::control;
+use crate::control::{self, Reach};
 use crate::delivery::Courier;
 use crate::desk::Desk;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
@@ -30,6 +30,7 @@ pub struct App {
     library: Arc<Library>,
     courier: Courier,
     bulletins: Vec<Bulletin>,
+    client: Arc<Client>,
     notices: Notices,
     gate: Arc<Gate>,
     setup: SetupLink,
@@ -69,6 +70,7 @@ impl App {
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
         let client =
             Client::new(&account.api_base, &account.app_id, account.app_secret.clone(), clock.clone())?;
+        let client = Arc::new(client);
         let crypt = match account.mode {
             Mode::Plain => None,
             _ => Some(Crypt::new(&account.token, &account.encoding_aes_key, &account.app_id)?),
@@ -85,7 +87,7 @@ impl App {
         }
         let courier = Courier::new(
             desk.clone(),
-            Arc::new(client),
+            client.clone(),
             config.delivery.clone(),
             clock.clone(),
             notices.clone(),
@@ -96,7 +98,20 @@ impl App {
         }
         let setup = SetupLink::new(random()?);
         let (library, gate) = (Arc::new(library), Arc::new(gate));
-        Ok(Self { config, clock, store, desk, library, courier, bulletins, notices, gate, setup, fake })
+        Ok(Self {
+            config,
+            clock,
+            store,
+            desk,
+            library,
+            courier,
+            bulletins,
+            client,
+            notices,
+            gate,
+            setup,
+            fake,
+        })
     }
 
     /// The store.
@@ -154,8 +169,14 @@ impl App {
             self.clock.clone(),
             stop.clone(),
         ));
-        let control =
-            tokio::spawn(control::listen(&self.config.data_dir, self.store.clone(), self.clock.clone())?);
+        let account = self.config.wechat.app_id.clone();
+        let reach = Reach {
+            store: self.store.clone(),
+            client: self.client.clone(),
+            account,
+            clock: self.clock.clone(),
+        };
+        let control = tokio::spawn(control::listen(&self.config.data_dir, reach)?);
         let mut stopping = stop.clone();
         let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
         let served = tokio::spawn(web::serve(listener, router, web::Limits::default(), asked));

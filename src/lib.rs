@@ -33,6 +33,10 @@ pub mod desk;
 
 pub mod library;
 
+pub mod menu;
+
+pub mod qr;
+
 pub mod evaluate;
 
 pub mod delivery;

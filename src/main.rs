@@ -2,6 +2,7 @@
 
 mod ask;
 mod measure;
+mod platform;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -16,8 +17,10 @@ use xinqi::config::{Config, LogFormat};
 use xinqi::control::{self, Command as Control};
 use xinqi::knowledge::Department;
 use xinqi::library;
+use xinqi::menu;
 use xinqi::staff::Role;
 use xinqi::store::SledStore;
+use xinqi::wechat::scene::MAX_DAYS;
 
 /// 莘企政策咨询：微信公众号里的企业政策咨询服务。不带命令就是 serve。
 #[derive(Parser)]
@@ -80,6 +83,16 @@ enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// 公众号底部的菜单（知识库目录里的 menu.toml）
+    Menu {
+        #[command(subcommand)]
+        command: MenuCommand,
+    },
+    /// 带参数的二维码：扫码的人带着场景进来
+    Qr {
+        #[command(subcommand)]
+        command: QrCommand,
+    },
     /// 工作人员账号
     Staff {
         #[command(subcommand)]
@@ -98,6 +111,35 @@ enum FollowerCommand {
     Erase {
         /// 微信的 openid
         openid: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum MenuCommand {
+    /// 看微信现在的菜单
+    Show,
+    /// 比较微信现在的菜单和文件里的；有不同则退出码为 2
+    Diff,
+    /// 检查文件，再发布到微信，并说明改了什么
+    Publish,
+}
+
+#[derive(Subcommand)]
+enum QrCommand {
+    /// 做一个二维码，打印 ticket、链接和有效期
+    Create {
+        /// 场景：1 到 64 个字
+        #[arg(long, value_name = "TEXT")]
+        scene: String,
+        /// 有效几天，最多 30（不写就是 30）
+        #[arg(long, value_name = "N", conflicts_with = "permanent")]
+        days: Option<u16>,
+        /// 永久有效；一个公众号一共只有 100,000 个
+        #[arg(long)]
+        permanent: bool,
+        /// 把二维码画成图，存到这个文件
+        #[arg(long, value_name = "FILE.svg")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -169,6 +211,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Store { command: StoreCommand::Rewrite } => {
             println!("{}", tell(&config, Control::StoreRewrite).await?);
+        }
+        Command::Menu { command: MenuCommand::Show } => platform::show_menu(&config).await?,
+        Command::Menu { command: MenuCommand::Diff } => return platform::compare_menu(&config).await,
+        Command::Menu { command: MenuCommand::Publish } => return platform::publish_menu(&config).await,
+        Command::Qr { command: QrCommand::Create { scene, days, permanent, out } } => {
+            let days = days.or((!permanent).then_some(MAX_DAYS));
+            platform::make_code(&config, scene, days, out.as_deref()).await?;
         }
         Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
             let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
@@ -265,9 +314,11 @@ fn log_as(config: &Config) {
 fn check(config: &Config) -> ExitCode {
     let today = Clock::system().now().date();
     let dir = &config.knowledge_dir;
-    let handbook = match library::load(dir, config.matching) {
-        Ok(handbook) => handbook,
-        Err(errors) => {
+    let (handbook, menu) = match (library::load(dir, config.matching), menu::read(dir)) {
+        (Ok(handbook), Ok(menu)) => (handbook, menu),
+        (handbook, menu) => {
+            let of_menu = menu.err().into_iter().flatten().map(|error| error.to_string());
+            let errors: Vec<String> = handbook.err().into_iter().flatten().chain(of_menu).collect();
             errors.iter().for_each(|error| println!("{error}"));
             println!("{} 处错误", errors.len());
             return ExitCode::FAILURE;
@@ -275,7 +326,9 @@ fn check(config: &Config) -> ExitCode {
     };
     let warnings = handbook.knowledge.warnings(dir, today);
     let calendar = library::calendar_warning(&handbook.calendar, today);
-    warnings.iter().chain(&calendar).for_each(|warning| println!("提醒：{warning}"));
+    let of_menu = menu.map_or_else(Vec::new, |menu| menu.warnings(&handbook.knowledge));
+    let all = warnings.iter().chain(&calendar).chain(&of_menu);
+    all.for_each(|warning| println!("提醒：{warning}"));
     let n_entries = handbook.knowledge.entries().len();
     println!("{n_entries} 条知识，没有错误");
     ExitCode::SUCCESS

@@ -1,5 +1,5 @@
 //! Commands of the CLI to the running service, over a Unix socket in the data folder that only its owner may open:
-//! one line of JSON each way. Without a running service the CLI opens the store itself.
+//! one line of JSON each way. Without a running service the CLI opens the store, or calls WeChat, itself.
 
 mod follower;
 
@@ -7,6 +7,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::knowledge::Department;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
+use crate::wechat::Client;
+use crate::wechat::menu::Menu;
+use crate::wechat::scene::{Scene, Validity};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
@@ -48,6 +51,53 @@ pub enum Command {
     },
     /// Write the store anew, so that erased bytes leave the disk.
     StoreRewrite,
+    /// Do something at WeChat.
+    Wechat {
+        /// AppID of the account it is meant for; empty: the sandbox.
+        account: String,
+        /// What.
+        errand: Errand,
+    },
+}
+
+/// What an operator has done at WeChat, with the account's token.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Errand {
+    /// Read the menu; answers `Option<Menu>`.
+    Menu,
+    /// Replace the menu.
+    PublishMenu(Menu),
+    /// Have a QR code made; answers a `SceneCode`.
+    SceneCode {
+        /// What it carries.
+        scene: Scene,
+        /// How long.
+        validity: Validity,
+    },
+}
+
+/// What the running service obeys with.
+pub struct Reach {
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Its way to WeChat.
+    pub client: Arc<Client>,
+    /// The AppID it was configured with; empty: the sandbox.
+    pub account: String,
+    /// What time it is there.
+    pub clock: Clock,
+}
+
+impl Reach {
+    async fn obey(&self, command: Command) -> anyhow::Result<String> {
+        match command {
+            Command::Wechat { account, errand } if account == self.account => {
+                run_errand(&self.client, errand).await
+            }
+            command => obey(&*self.store, self.clock.now(), command).await,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,9 +109,12 @@ struct Answer {
 const MAX_LINE: u64 = 64 * 1024;
 /// An export is longer.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Three calls to WeChat and the fetching of two tokens between them, 5 s each, end before this.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A large store takes long to be written anew.
 const PATIENCE_TO_REWRITE: Duration = Duration::from_secs(600);
+/// Who asks hears an answer that was given at the last moment.
+const PATIENCE_TO_HEAR: Duration = Duration::from_secs(2);
 
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
@@ -97,6 +150,9 @@ pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow
             let [before, after] = store.rewrite(now).await?;
             Ok(format!("已整理：{:.1} MB → {:.1} MB", before as f64 / 1e6, after as f64 / 1e6))
         }
+        Command::Wechat { .. } => {
+            bail!("运行中的服务用的是另一个公众号（或沙箱），请核对 --config 和 XINQI_WECHAT__APP_ID 后再试")
+        }
     }
 }
 
@@ -106,12 +162,19 @@ impl Command {
     }
 }
 
+/// Does an errand at WeChat; the answer as JSON.
+pub async fn run_errand(client: &Client, errand: Errand) -> anyhow::Result<String> {
+    Ok(match errand {
+        Errand::Menu => serde_json::to_string(&client.menu().await?)?,
+        Errand::PublishMenu(menu) => serde_json::to_string(&client.publish_menu(&menu).await?)?,
+        Errand::SceneCode { scene, validity } => {
+            serde_json::to_string(&client.scene_code(&scene, validity).await?)?
+        }
+    })
+}
+
 /// Listens in the data folder until the task is dropped.
-pub fn listen(
-    data_dir: &Path,
-    store: Arc<dyn Store>,
-    clock: Clock,
-) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub fn listen(data_dir: &Path, reach: Reach) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let path = path(data_dir);
     // The store's lock says that no other service runs here, so an old socket is a leftover.
     if path.exists() {
@@ -127,21 +190,21 @@ pub fn listen(
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             };
-            if let Err(error) = answer(stream, &*store, clock.now()).await {
+            if let Err(error) = answer(stream, &reach).await {
                 tracing::warn!(%error, "a control command failed");
             }
         }
     })
 }
 
-async fn answer(stream: UnixStream, store: &dyn Store, now: Timestamp) -> anyhow::Result<()> {
+async fn answer(stream: UnixStream, reach: &Reach) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     tokio::time::timeout(PATIENCE, BufReader::new(read.take(MAX_LINE)).read_line(&mut line)).await??;
     let done = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
             let patience = command.patience();
-            let done = tokio::time::timeout(patience, obey(store, now, command)).await;
+            let done = tokio::time::timeout(patience, reach.obey(command)).await;
             done.unwrap_or_else(|_| bail!("{} 秒内没有做完", patience.as_secs()))
         }
         Err(_) => Err(anyhow::anyhow!("运行中的服务不认识这个命令，可能版本不同，请重启服务")),
@@ -165,7 +228,7 @@ pub async fn ask(data_dir: &Path, command: &Command) -> anyhow::Result<Option<St
     write.write_all(&bytes).await?;
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(MAX_ANSWER));
-    let patience = command.patience() + PATIENCE;
+    let patience = command.patience() + PATIENCE_TO_HEAR;
     tokio::time::timeout(patience, reader.read_line(&mut line)).await.context("运行中的服务没有回应")??;
     let answer: Answer = serde_json::from_str(&line).context("运行中的服务答非所问")?;
     if answer.ok { Ok(Some(answer.text)) } else { bail!("{}", answer.text) }

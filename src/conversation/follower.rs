@@ -104,26 +104,46 @@ pub(super) fn followed(turn: &mut Turn<'_>) {
     turn.answer(phrases::welcome(turn.office.knowledge.office()));
 }
 
+/// What a button of the menu leads to.
+enum Pressed {
+    Obey(Command),
+    List(Category),
+    Show(EntryId),
+}
+
+impl Pressed {
+    fn of(knowledge: &Knowledge, key: &str) -> Option<Self> {
+        let of_category = |c: &Category| c.folder().eq_ignore_ascii_case(key) || c.name() == key;
+        match key.to_ascii_uppercase().as_str() {
+            "HUMAN" | "人工" => return Some(Self::Obey(Command::Human)),
+            "MY_TICKETS" | "PROGRESS" | "我的咨询" => return Some(Self::Obey(Command::Progress)),
+            "MENU" | "菜单" => return Some(Self::Obey(Command::Menu)),
+            _ => {}
+        }
+        let category = Category::ALL.into_iter().find(of_category).map(Self::List);
+        category.or_else(|| {
+            let id = EntryId::new(key);
+            knowledge.entry(&id).is_some().then_some(Self::Show(id))
+        })
+    }
+}
+
+/// Whether a button of the menu with this key leads anywhere; on another one the bot only says what it can do.
+pub fn is_known_key(knowledge: &Knowledge, key: &str) -> bool {
+    Pressed::of(knowledge, key).is_some()
+}
+
 /// The follower pressed a button of the menu.
 pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
     turn.hear(&format!("点了菜单 {}", shorten(key, 40)), true);
     if too_fast(turn) {
         return;
     }
-    let category =
-        Category::ALL.into_iter().find(|c| c.folder().eq_ignore_ascii_case(key) || c.name() == key);
-    match (key.to_ascii_uppercase().as_str(), category) {
-        ("HUMAN" | "人工", _) => obey(turn, Command::Human, ""),
-        ("MY_TICKETS" | "PROGRESS" | "我的咨询", _) => obey(turn, Command::Progress, ""),
-        (_, Some(category)) => list(turn, category),
-        _ => {
-            let id = EntryId::new(key);
-            if turn.office.knowledge.entry(&id).is_some() {
-                show(turn, &id, None);
-            } else {
-                obey(turn, Command::Menu, "");
-            }
-        }
+    match Pressed::of(turn.office.knowledge, key) {
+        Some(Pressed::Obey(command)) => obey(turn, command, ""),
+        Some(Pressed::List(category)) => list(turn, category),
+        Some(Pressed::Show(id)) => show(turn, &id, None),
+        None => obey(turn, Command::Menu, ""),
     }
     hand_over_parked(turn);
 }

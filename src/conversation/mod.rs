@@ -13,7 +13,7 @@ mod telling;
 mod tests;
 
 pub use command::{Command, command};
-pub use follower::question;
+pub use follower::{is_known_key, question};
 pub use memory::{Exchange, Later, Memory, Parked, Reply, State};
 
 use crate::calendar::Calendar;

@@ -1,5 +1,5 @@
 //! The routes of the fake API: what api.weixin.qq.com answers, HTTP 200 with an errcode when something is wrong
-//! (PROTOCOL.md §6, §7, §13). Decides on the state only; knows no webhook.
+//! (PROTOCOL.md §6, §7, §10, §11, §13). Decides on the state only; knows no webhook.
 
 use super::state::{Bubble, Side, State, Via, fault};
 use super::window::Denied;
@@ -21,7 +21,23 @@ const TYPING: &str = "/cgi-bin/message/custom/typing";
 const CALLBACK_IP: &str = "/cgi-bin/getcallbackip";
 const CALLBACK_CHECK: &str = "/cgi-bin/callback/check";
 const CLEAR_QUOTA: &str = "/cgi-bin/clear_quota";
-const PATHS: [&str; 7] = [TOKEN, STABLE_TOKEN, SEND, TYPING, CALLBACK_IP, CALLBACK_CHECK, CLEAR_QUOTA];
+const MENU_CREATE: &str = "/cgi-bin/menu/create";
+const MENU_GET: &str = "/cgi-bin/menu/get";
+const MENU_DELETE: &str = "/cgi-bin/menu/delete";
+const CODE_CREATE: &str = "/cgi-bin/qrcode/create";
+const PATHS: [&str; 11] = [
+    TOKEN,
+    STABLE_TOKEN,
+    SEND,
+    TYPING,
+    CALLBACK_IP,
+    CALLBACK_CHECK,
+    CLEAR_QUOTA,
+    MENU_CREATE,
+    MENU_GET,
+    MENU_DELETE,
+    CODE_CREATE,
+];
 
 /// Typing shows this long, and needs that the follower did something this recently (§7).
 const TYPING_SHOWS: Duration = Duration::from_secs(15);
@@ -58,10 +74,15 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn json(&self) -> Result<Value, i64> {
-        if *self.method != Method::POST {
-            return Err(43002);
-        }
-        serde_json::from_slice(self.body).map_err(|_| 47001)
+        serde_json::from_slice(self.posted()?).map_err(|_| 47001)
+    }
+
+    fn posted(&self) -> Result<&[u8], i64> {
+        if *self.method == Method::POST { Ok(self.body) } else { Err(43002) }
+    }
+
+    fn must_be_get(&self) -> Result<(), i64> {
+        if *self.method == Method::GET { Ok(()) } else { Err(43001) }
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
@@ -97,6 +118,13 @@ impl State {
                 ping["time"] = json!("1.000ms");
                 json!({ "dns": [place("real_operator")], "ping": [ping] })
             }),
+            MENU_CREATE => call.posted().and_then(|body| self.setup.create_menu(body)).map(|()| ok()),
+            MENU_GET => call.must_be_get().and_then(|()| self.setup.menu()),
+            MENU_DELETE => call.must_be_get().map(|()| {
+                self.setup.delete_menu();
+                ok()
+            }),
+            CODE_CREATE => self.setup.create_code(now, &call.json()?),
             _ => Ok(ok()),
         }
     }
@@ -205,6 +233,20 @@ fn error(code: i64, now: Timestamp) -> Value {
         40008 => "invalid message type",
         40013 => "invalid appid",
         40014 => "invalid access_token",
+        40016 => "invalid button size",
+        40017 => "invalid button type",
+        40018 => "invalid button name size",
+        40019 => "invalid button key size",
+        40020 => "invalid button url size",
+        40022 => "invalid sub button level",
+        40023 => "invalid sub button size",
+        40024 => "invalid sub button type",
+        40025 => "invalid sub button name size",
+        40026 => "invalid sub button key size",
+        40027 => "invalid sub button url size",
+        40033 => "invalid charset. please check your request, if include \\uxxxx will create fail!",
+        40052 => "invalid action name",
+        40053 => "invalid action info",
         40066 => "invalid url",
         40125 => "invalid appsecret",
         40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
@@ -213,6 +255,7 @@ fn error(code: i64, now: Timestamp) -> Value {
         41002 => "appid missing",
         41004 => "appsecret missing",
         42001 => "access_token expired",
+        43001 => "require GET method",
         43002 => "require POST method",
         44004 => "empty content",
         45002 => "content size out of limit",
@@ -220,12 +263,15 @@ fn error(code: i64, now: Timestamp) -> Value {
         45009 => "reach max api daily quota limit",
         45011 => "api minute-quota reach limit, must slower, retry next minute",
         45015 => "response out of time limit or subscription is canceled",
+        45029 => "qrcode count out of limit",
         45047 => "out of response count limit",
         45072 => "command field must be in ['Typing', 'CancelTyping']",
         45080 => "in 30 seconds, no interaction with the user",
         45081 => "already in typing status",
+        46003 => "menu no exist",
         47001 => "data format error",
         48001 => "api unauthorized",
+        53600 => "invalid article id",
         _ => "error",
     };
     let rid = format!("{:08x}-{:08x}-{:08x}", now.as_s(), code.unsigned_abs(), now.0 % 1000);

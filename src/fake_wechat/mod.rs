@@ -4,6 +4,7 @@
 mod api;
 mod phone;
 mod push;
+mod setup;
 mod state;
 mod tokens;
 pub mod window;
@@ -82,7 +83,7 @@ impl FakeWechat {
     }
 
     /// The API as routes: `/cgi-bin/token`, `stable_token`, `message/custom/send` and `typing`, `getcallbackip`,
-    /// `callback/check`, `clear_quota`; the rest answers 40066. Always HTTP 200, with an errcode where WeChat has one.
+    /// `callback/check`, `clear_quota`, `menu/create`, `get` and `delete`, `qrcode/create`; the rest answers 40066. Always HTTP 200, with an errcode where WeChat has one.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
@@ -125,6 +126,12 @@ impl FakeWechat {
         if let Some(follower) = self.state().follower(who) {
             follower.rights.revoke();
         }
+    }
+
+    /// The scene of the QR code that says `url`, as long as it works.
+    pub fn scene_of(&self, url: &str) -> Option<String> {
+        let now = self.now();
+        self.state().setup.scene(url, now).map(ToOwned::to_owned)
     }
 
     /// The next `n` calls, token calls aside, answer `errcode`.

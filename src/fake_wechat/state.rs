@@ -1,6 +1,7 @@
-//! What the fake WeChat remembers: followers with their transcripts and rights, faults to come, calls counted. Bounded
+//! What the fake WeChat remembers: followers with their transcripts and rights, what was set up, faults to come, calls counted. Bounded
 //! in every direction; knows no HTTP.
 
+use super::setup::Setup;
 use super::tokens::Tokens;
 use super::window::Rights;
 use crate::clock::Timestamp;
@@ -88,6 +89,7 @@ impl Follower {
 pub(super) struct State {
     followers: BTreeMap<OpenId, Follower>,
     pub(super) tokens: Tokens,
+    pub(super) setup: Setup,
     pub(super) calls: HashMap<&'static str, u64>,
     /// How many calls are still to fail, and with what.
     pub(super) failing_calls: (u32, i64),
@@ -101,6 +103,7 @@ impl State {
         Self {
             followers: BTreeMap::new(),
             tokens: Tokens::default(),
+            setup: Setup::default(),
             calls: HashMap::new(),
             failing_calls: (0, 0),
             failing_tokens: (0, 0),

@@ -1,13 +1,15 @@
-//! Messages to followers outside a response: the customer-service call of PROTOCOL.md §7, with the token handled and
-//! every answer sorted by what to do. Knows nothing of windows, retries over time or who the follower is.
+//! Calls with the account's token: messages to followers outside a response (PROTOCOL.md §7), and the JSON calls that
+//! other files here describe ([`Api`]). The token is handled and every answer sorted by what to do. Knows nothing of
+//! windows, retries over time or who the follower is.
 
 use super::OpenId;
-use super::outcome::{self, Outcome, Trouble, Verdict};
+use super::outcome::{self, CallError, Outcome, Trouble, Verdict};
 use super::token::{Failure, Tokens};
-use super::wire::{ClientError, Wire};
+use super::wire::{Answer, ClientError, Wire};
 use crate::clock::Clock;
 use crate::config::Secret;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 const SEND: &str = "/cgi-bin/message/custom/send";
 
@@ -15,6 +17,15 @@ const SEND: &str = "/cgi-bin/message/custom/send";
 pub struct Client {
     wire: Wire,
     tokens: Tokens,
+}
+
+/// One interface of WeChat's.
+pub(super) struct Api {
+    pub(super) path: &'static str,
+    /// Its name for people.
+    pub(super) what: &'static str,
+    /// What the errcodes mean that only this interface has.
+    pub(super) meaning: fn(i64) -> Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -52,7 +63,23 @@ impl Client {
             text: Text { content: text },
             aimsgcontext: from_bot.then_some(AiContext { is_ai_msg: 1 }),
         };
-        self.send(&message).await.unwrap_or_else(|Failure { why, after }| Outcome::Transient { why, after })
+        let judge = |answer: Answer| outcome::judge(answer.errcode, &answer.errmsg);
+        let sent = self.call(SEND, Some(&message), judge).await;
+        sent.unwrap_or_else(|Failure { why, after }| Outcome::Transient { why, after })
+    }
+
+    /// Calls an interface, with a POST where there is a body; what it answers beside errcode and errmsg. As many attempts
+    /// as for a message.
+    pub(super) async fn ask(
+        &self,
+        api: &Api,
+        body: Option<&impl Serialize>,
+    ) -> Result<Map<String, Value>, CallError> {
+        let judge = |answer: Answer| {
+            outcome::judge_call(answer.rest, answer.errcode, &answer.errmsg, api.what, api.meaning)
+        };
+        let done = self.call(api.path, body, judge).await;
+        done.unwrap_or_else(|failure| Err(CallError { code: None, why: failure.why }))
     }
 
     /// Fetches a token if there is none, to see whether the account's settings are right. The error says what to do.
@@ -65,18 +92,22 @@ impl Client {
         self.tokens.trouble()
     }
 
-    async fn send(&self, message: &Message<'_>) -> Result<Outcome, Failure> {
+    async fn call<T>(
+        &self,
+        path: &str,
+        body: Option<&impl Serialize>,
+        judge: impl Fn(Answer) -> Verdict<T>,
+    ) -> Result<T, Failure> {
         let mut token = self.tokens.current(&self.wire).await?;
         for force in [Some(false), Some(true), None] {
-            let answer = self.wire.post(SEND, Some(&token), message).await;
+            let answer = self.wire.call(path, Some(&token), body).await;
             let answer = answer.map_err(|why| Failure { why, after: None })?;
-            match outcome::judge(answer.errcode, &answer.errmsg) {
-                Verdict::Done(outcome) => {
-                    if !matches!(outcome, Outcome::Transient { .. }) {
-                        self.tokens.all_well();
-                    }
-                    return Ok(outcome);
+            match judge(answer) {
+                Verdict::Done(done) => {
+                    self.tokens.all_well();
+                    return Ok(done);
                 }
+                Verdict::Passing(why) => return Err(Failure { why, after: None }),
                 Verdict::Halt { sentence, after } => return Err(self.tokens.halt(sentence, after)),
                 Verdict::Token => {}
             }

@@ -1,17 +1,20 @@
 //! How WeChat signs, wraps, delivers and accepts messages: everything that is true of the wire and of nothing else.
 //!
 //! Knows the protocol (PROTOCOL.md §§1–7): [`signature`] and [`crypto`] prove and seal, [`gate`] lets a request in,
-//! [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com.
+//! [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com; [`menu`] and [`scene`] are what
+//! an operator sets up there (§§10–11).
 //! Must not know what is said, to whom it matters, or where anything is stored.
 
 pub mod client;
 pub mod crypto;
 pub mod gate;
+pub mod menu;
 pub mod message;
 mod outcome;
 mod parse;
 mod replays;
 pub mod reply;
+pub mod scene;
 pub mod signature;
 mod token;
 mod wire;
@@ -21,7 +24,7 @@ pub use client::Client;
 pub use crypto::{Crypt, KeyError};
 pub use gate::{Gate, Mode, Query, Refusal};
 pub use message::{Event, Inbound, Kind, Malformed};
-pub use outcome::{Outcome, RefusedKind, Trouble};
+pub use outcome::{CallError, Outcome, RefusedKind, Trouble};
 pub use replays::Replays;
 pub use reply::{BadReply, Reply};
 pub use wire::ClientError;

@@ -1,5 +1,5 @@
-//! What WeChat's error codes mean for a message that was to be sent (PROTOCOL.md §6, §7, §13): by what the caller should
-//! do, and in a sentence for the operator. Pure; knows no HTTP and keeps nothing.
+//! What WeChat's error codes mean for a message that was to be sent, and for any other call (PROTOCOL.md §6, §7, §13): by
+//! what the caller should do, and in a sentence for the operator. Pure; knows no HTTP and keeps nothing.
 
 use crate::clock::Timestamp;
 use std::net::IpAddr;
@@ -60,10 +60,22 @@ pub struct Trouble {
     pub sentence: String,
 }
 
+/// Why a call that sends nobody anything came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct CallError {
+    /// WeChat's errcode, where it is about this call; `None` where the call did not get so far.
+    pub code: Option<i64>,
+    /// What it means and what to do, for the operator.
+    pub why: String,
+}
+
 /// What the answer to an API call asks for.
-pub(super) enum Verdict {
+pub(super) enum Verdict<T> {
     /// This is how it ended.
-    Done(Outcome),
+    Done(T),
+    /// It may go better next time; the sentence says what happened.
+    Passing(String),
     /// The token is not good (any more).
     Token,
     /// Nothing will work for a while; the sentence says what to do.
@@ -71,23 +83,54 @@ pub(super) enum Verdict {
 }
 
 /// Judges the answer to a sent message.
-pub(super) fn judge(errcode: Option<i64>, errmsg: &str) -> Verdict {
-    let Some(code) = errcode else {
-        return Verdict::Done(transient("微信接口的回应里没有 errcode"));
-    };
-    match code {
-        0 => Verdict::Done(Outcome::Sent),
-        -1 => Verdict::Done(transient("微信系统繁忙（错误码 -1）")),
+pub(super) fn judge(errcode: Option<i64>, errmsg: &str) -> Verdict<Outcome> {
+    match errcode {
+        None => Verdict::Passing("微信接口的回应里没有 errcode".to_owned()),
+        Some(0) => Verdict::Done(Outcome::Sent),
+        Some(code) => judge_account(code, errmsg).unwrap_or_else(|| {
+            let (kind, meaning) = refusal(code);
+            Verdict::Done(Outcome::Refused { code, why: with_code(meaning, code, errmsg), kind })
+        }),
+    }
+}
+
+/// Judges the answer to any other call, which came with `data`; no errcode is success there (§6). `what` names the
+/// interface for people, and `meaning` knows the codes that only this interface has.
+pub(super) fn judge_call<T>(
+    data: T,
+    errcode: Option<i64>,
+    errmsg: &str,
+    what: &str,
+    meaning: fn(i64) -> Option<&'static str>,
+) -> Verdict<Result<T, CallError>> {
+    let Some(code) = errcode.filter(|code| *code != 0) else { return Verdict::Done(Ok(data)) };
+    if code == -1 {
+        return Verdict::Passing(format!("微信系统繁忙，{what}这次没有成，请过几分钟再试（错误码 -1）"));
+    }
+    judge_account(code, errmsg).unwrap_or_else(|| {
+        let meaning = match (meaning(code), code) {
+            (Some(meaning), _) => meaning.to_owned(),
+            (_, 48001) => format!("公众号没有{what}接口的权限，请确认已完成微信认证、账号类型可以使用它"),
+            (_, 48004) => format!("{what}接口被封禁，请登录公众平台查看通知"),
+            (_, 48006 | 50001 | 50002) => "公众号的接口权限受限，请登录公众平台查看通知".to_owned(),
+            (_, 40200) => format!("这类公众号不能使用{what}"),
+            _ => format!("微信没有接受这次{what}操作，原话是“{}”", said(errmsg)),
+        };
+        Verdict::Done(Err(CallError { code: Some(code), why: with_code(&meaning, code, errmsg) }))
+    })
+}
+
+/// What an errcode asks for that is about the account as a whole, whatever was called.
+fn judge_account<T>(code: i64, errmsg: &str) -> Option<Verdict<T>> {
+    Some(match code {
+        -1 => Verdict::Passing("微信系统繁忙（错误码 -1）".to_owned()),
         40001 | 40014 | 42001 | 41001 => Verdict::Token,
         45009 | 45011 => halt_for_quota(code, errmsg),
         _ if is_credentials(code) => {
             Verdict::Halt { sentence: trouble_sentence(code, errmsg), after: AFTER_CREDENTIALS }
         }
-        _ => {
-            let (kind, meaning) = refusal(code);
-            Verdict::Done(Outcome::Refused { code, why: with_code(meaning, code, errmsg), kind })
-        }
-    }
+        _ => return None,
+    })
 }
 
 /// Judges a refused token; `None` when it is worth asking again soon.
@@ -100,11 +143,7 @@ pub(super) fn judge_token(code: i64, errmsg: &str) -> Option<(String, Duration)>
     }
 }
 
-fn transient(why: &str) -> Outcome {
-    Outcome::Transient { why: why.to_owned(), after: None }
-}
-
-fn halt_for_quota(code: i64, errmsg: &str) -> Verdict {
+fn halt_for_quota<T>(code: i64, errmsg: &str) -> Verdict<T> {
     let (meaning, after) = match code {
         45011 => ("调用微信接口过于频繁，一分钟后再试", AFTER_MINUTE_QUOTA),
         _ => ("今日调用微信接口的次数已用完，次日零时恢复；急用时可在公众平台清零", AFTER_DAY_QUOTA),
@@ -161,6 +200,12 @@ fn refused_ip(errmsg: &str) -> Option<IpAddr> {
     words.filter_map(|word| word.parse().ok()).next()
 }
 
+/// WeChat's own words without the `rid`, short enough for a line.
+fn said(errmsg: &str) -> String {
+    let words = errmsg.split("rid: ").next().unwrap_or_default().trim();
+    words.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
 /// Adds the code, and the `rid` by which WeChat's support finds the call (§6).
 fn with_code(meaning: &str, code: i64, errmsg: &str) -> String {
     let rid = errmsg.split_once("rid: ").map(|(_, rid)| rid);
@@ -207,8 +252,8 @@ mod tests {
         for code in [45009, 45011, 40164, 40125, 89503] {
             assert!(matches!(judge(Some(code), ""), Verdict::Halt { .. }), "{code}");
         }
-        assert!(matches!(judge(None, ""), Verdict::Done(Outcome::Transient { .. })));
-        assert!(matches!(judge(Some(-1), ""), Verdict::Done(Outcome::Transient { .. })));
+        assert!(matches!(judge(None, ""), Verdict::Passing(_)));
+        assert!(matches!(judge(Some(-1), ""), Verdict::Passing(_)));
     }
 
     #[test]

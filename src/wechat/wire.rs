@@ -1,16 +1,17 @@
-//! HTTP to api.weixin.qq.com: one POST, one JSON answer, both bounded. The only file that names reqwest's builder and
+//! HTTP to api.weixin.qq.com: one request, one JSON answer, both bounded. The only file that names reqwest's builder and
 //! rustls. Knows no error codes. No sentence it makes holds an address, because addresses here carry tokens.
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Url, redirect};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long one call may take, all in all.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Answers of the calls made here have well under one KiB.
+/// Answers of the calls made here have well under one KiB, a menu some.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Why no client can be made, said to whoever fills in the configuration.
@@ -35,6 +36,9 @@ pub(super) struct Answer {
     pub(super) errmsg: String,
     pub(super) access_token: Option<String>,
     pub(super) expires_in: Option<u64>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub(super) rest: Map<String, Value>,
 }
 
 /// A way to one API server.
@@ -56,13 +60,28 @@ impl Wire {
         token: Option<&str>,
         body: &impl Serialize,
     ) -> Result<Answer, String> {
+        self.call(path, token, Some(body)).await
+    }
+
+    /// Posts `body`, or gets where there is none.
+    pub(super) async fn call(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&impl Serialize>,
+    ) -> Result<Answer, String> {
         let mut url = self.base.clone();
         url.set_path(&[url.path().trim_end_matches('/'), path].concat());
         if let Some(token) = token {
             url.query_pairs_mut().append_pair("access_token", token);
         }
-        let body = serde_json::to_vec(body).map_err(|_| "请求无法写成 JSON".to_owned())?;
-        let request = self.http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+        let request = match body {
+            None => self.http.get(url),
+            Some(body) => {
+                let body = serde_json::to_vec(body).map_err(|_| "请求无法写成 JSON".to_owned())?;
+                self.http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
+            }
+        };
         let response = request.send().await.map_err(sentence)?;
         if !response.status().is_success() {
             return Err(format!("微信接口返回 HTTP {}", response.status().as_u16()));

@@ -11,6 +11,7 @@ mod ears;
 mod erasure;
 mod harness;
 mod matching;
+mod platform;
 mod process;
 mod store_contract;
 mod store_people;
