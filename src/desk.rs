@@ -9,9 +9,9 @@ use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
 use crate::ticket::{FollowerId, Number, TicketId};
 use arc_swap::ArcSwap;
-use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -38,8 +38,8 @@ pub struct Desk {
 
 /// Who left a moment ago. WeChat may still deliver what they did before: it must not make them known again.
 struct Gone {
-    /// By a hash that tells nobody the openid, and until when.
-    until: Cache<u128, Timestamp>,
+    /// By a hash that tells nobody the openid, and until when; oldest first.
+    until: Mutex<VecDeque<(u128, Timestamp)>>,
     salt: u128,
 }
 
@@ -48,8 +48,43 @@ const LATE: Duration = Duration::from_secs(120);
 const MAX_GONE: usize = 4_096;
 
 impl Gone {
+    /// Without randomness followers cannot be named either; nothing is heard then.
+    fn new() -> Self {
+        Self { until: Mutex::default(), salt: random_u128().unwrap_or_default() }
+    }
+
     fn name(&self, openid: &str) -> u128 {
         cause(&["gone", &self.salt.to_string(), openid]).0
+    }
+
+    /// Those who left and were not forgotten yet.
+    fn at(&self, now: Timestamp) -> MutexGuard<'_, VecDeque<(u128, Timestamp)>> {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        while until.front().is_some_and(|(_, until)| *until <= now) {
+            until.pop_front();
+        }
+        until
+    }
+
+    fn note(&self, openid: &str, now: Timestamp) {
+        let mut until = self.at(now);
+        if until.len() >= MAX_GONE {
+            until.pop_front();
+        }
+        until.push_back((self.name(openid), now.after(LATE)));
+    }
+
+    fn has(&self, openid: &str, now: Timestamp) -> bool {
+        let until = self.at(now);
+        !until.is_empty() && {
+            let name = self.name(openid);
+            until.iter().any(|(gone, _)| *gone == name)
+        }
+    }
+
+    fn is_back(&self, openid: &str, now: Timestamp) {
+        let name = self.name(openid);
+        self.at(now).retain(|(gone, _)| *gone != name);
     }
 }
 
@@ -66,8 +101,7 @@ impl Desk {
         clock: Clock,
     ) -> Self {
         let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
-        // Without randomness followers cannot be named either; nothing is heard then.
-        let gone = Arc::new(Gone { until: Cache::new(MAX_GONE), salt: random_u128().unwrap_or_default() });
+        let gone = Arc::new(Gone::new());
         Self { store, handbook, settings, thinker, clock, courier, gone }
     }
 
@@ -93,23 +127,20 @@ impl Desk {
 
     /// Something a follower did, at WeChat's door. The reply is safe to send: it is as durable as it must be.
     pub async fn hear(&self, openid: &str, key: &str, event: Event) -> Result<Option<Text>> {
+        let now = self.clock.now();
         let follower = match event {
             Event::Left => {
                 // Who is not known need not be forgotten, and is not noted for it.
                 let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
-                self.gone.until.insert(self.gone.name(openid), self.clock.now().after(LATE));
+                self.gone.note(openid, now);
                 follower
             }
             _ => {
-                let is_gone = !self.gone.until.is_empty() && {
-                    let until = self.gone.until.get(&self.gone.name(openid));
-                    until.is_some_and(|until| self.clock.now() < until)
-                };
-                if is_gone && event != Event::Followed {
-                    return Ok(None);
-                }
-                if is_gone {
-                    self.gone.until.remove(&self.gone.name(openid));
+                if self.gone.has(openid, now) {
+                    if event != Event::Followed {
+                        return Ok(None);
+                    }
+                    self.gone.is_back(openid, now);
                 }
                 self.store.follower(openid, FollowerId(random_u128()?)).await?
             }
