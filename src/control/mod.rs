@@ -148,7 +148,7 @@ pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow
         Command::FollowerExport { openid } => follower::export(store, &openid).await,
         Command::StoreRewrite => {
             let [before, after] = store.rewrite(now).await?;
-            Ok(format!("已整理：{:.1} MB → {:.1} MB", before as f64 / 1e6, after as f64 / 1e6))
+            Ok(format!("已整理：{} KB → {} KB", before.div_ceil(1_000), after.div_ceil(1_000)))
         }
         Command::Wechat { .. } => {
             bail!("运行中的服务用的是另一个公众号（或沙箱），请核对 --config 和 XINQI_WECHAT__APP_ID 后再试")

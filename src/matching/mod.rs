@@ -174,7 +174,7 @@ impl Engine {
         true
     }
 
-    /// What documents like these are seen through. Of answers and articles a lens learned too little: none is shipped.
+    /// What documents like these are seen through. A lens for answers learned too little to be shipped.
     fn lens(&self) -> Option<&'static Arc<Lens>> {
         // Documents without phrasings stand beside entries only where there are entries.
         match self.kinds.iter().min()? {
