@@ -40,7 +40,7 @@ const BELOW: Codes = Codes { kind: 40024, name: 40025, key: 40026, url: 40027, m
 
 impl Setup {
     pub(super) fn create_menu(&mut self, body: &[u8]) -> Result<(), i64> {
-        // Chinese written as \uXXXX is refused by the real one.
+        // Chinese written in \u escapes is refused by the real one.
         if body.windows(2).any(|pair| pair == b"\\u") {
             return Err(40033);
         }

@@ -193,3 +193,25 @@ fn fs(path: &Path, error: &std::io::Error) -> StoreError {
 pub fn io(error: sled::Error) -> StoreError {
     StoreError::Io(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rewrite_cut_off_has_left_is_swept_and_the_folder_that_is_named_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, opened) = Home::open(dir.path()).unwrap();
+        opened.insert(b"a", b"1").unwrap();
+        let new = home.rewrite(&opened, |_, _| true).unwrap();
+        // It ends here: both folders are there, and so is one of an attempt before.
+        drop((opened, new));
+        std::fs::create_dir(dir.path().join("store-9")).unwrap();
+        std::fs::create_dir(dir.path().join("store-of-somebody")).unwrap();
+        let (_, again) = Home::open(dir.path()).unwrap();
+        assert_eq!(again.get(b"a").unwrap().unwrap().as_ref(), b"1");
+        let is_there = |name: &str| dir.path().join(name).exists();
+        assert!(is_there("store-1") && !is_there("store") && !is_there("store-9"));
+        assert!(is_there("store-of-somebody"), "no name of ours");
+    }
+}
