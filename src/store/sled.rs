@@ -469,6 +469,15 @@ impl Store for SledStore {
     }
 
     async fn rewrite(&self, now: Timestamp) -> Result<[u64; 2]> {
-        self.task(move |disk| disk.rewrite(now)).await
+        let shared = self.shared.clone();
+        self.task(move |disk| {
+            disk.rewrite(now).inspect_err(|error| {
+                // A start would open the new one: nothing more may be written here.
+                if disk.is_astray() {
+                    shared.fail(error);
+                }
+            })
+        })
+        .await
     }
 }

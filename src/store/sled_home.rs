@@ -95,7 +95,10 @@ impl Home {
     fn current(&self) -> Result<String> {
         let pointer = self.dir.join(POINTER);
         match std::fs::read_to_string(&pointer) {
-            Ok(name) if is_ours(name.trim()) => Ok(name.trim().to_owned()),
+            // A folder that is named and not there: an empty one in its place would look as if nothing had ever been.
+            Ok(name) if is_ours(name.trim()) && self.dir.join(name.trim()).is_dir() => {
+                Ok(name.trim().to_owned())
+            }
             Ok(_) => Err(StoreError::Corrupt(POINTER)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(FIRST.to_owned()),
             Err(error) => Err(fs(&pointer, &error)),
@@ -111,7 +114,13 @@ impl Home {
         }
     }
 
-    /// Copies what `is_kept` into a new database, which is the one in use from then on.
+    /// Whether a start would open another database than this one: what is written here would be lost.
+    pub fn is_astray(&self, opened: &Opened) -> bool {
+        !self.current().is_ok_and(|name| self.dir.join(name) == opened.path)
+    }
+
+    /// Copies what `is_kept` into a new database, which is the one in use from then on. Where that fails, what was copied
+    /// is removed again: the disk may be full.
     pub fn rewrite(&self, old: &Opened, is_kept: impl Fn(&[u8], &[u8]) -> bool) -> Result<Opened> {
         let n = old.path.file_name().and_then(|name| name.to_str()?.rsplit_once('-')?.1.parse::<u64>().ok());
         let name = format!("{FIRST}-{}", n.unwrap_or(0) + 1);
@@ -119,27 +128,11 @@ impl Home {
         if path.exists() {
             std::fs::remove_dir_all(&path).map_err(|error| fs(&path, &error))?;
         }
-        let new = Opened::at(path)?;
-        let (mut batch, mut n_waiting) = (sled::Batch::default(), 0);
-        for item in old.iter() {
-            let (key, value) = item.map_err(io)?;
-            if is_kept(&key, &value) {
-                batch.insert(key, value);
-                n_waiting += 1;
-            }
-            if n_waiting == COPY {
-                new.apply_batch(std::mem::take(&mut batch)).map_err(io)?;
-                n_waiting = 0;
-            }
+        let copied = copy(old, path.clone(), is_kept).and_then(|new| self.point_at(&name).map(|()| new));
+        if copied.is_err() && !self.is_astray(old) && path.exists() {
+            remove(&path);
         }
-        new.apply_batch(batch).map_err(io)?;
-        // Numbers that order messages go on where they were.
-        let next = old.generate_id().map_err(io)?;
-        while new.generate_id().map_err(io)? < next {}
-        new.sync()?;
-        sync_folder(&new.path)?;
-        self.point_at(&name)?;
-        Ok(new)
+        copied
     }
 
     /// From here on a start opens this folder.
@@ -167,6 +160,30 @@ impl Home {
         drop(old);
         remove(&path);
     }
+}
+
+/// What `is_kept`, in a new database, synced.
+fn copy(old: &Opened, path: PathBuf, is_kept: impl Fn(&[u8], &[u8]) -> bool) -> Result<Opened> {
+    let new = Opened::at(path)?;
+    let (mut batch, mut n_waiting) = (sled::Batch::default(), 0);
+    for item in old.iter() {
+        let (key, value) = item.map_err(io)?;
+        if is_kept(&key, &value) {
+            batch.insert(key, value);
+            n_waiting += 1;
+        }
+        if n_waiting == COPY {
+            new.apply_batch(std::mem::take(&mut batch)).map_err(io)?;
+            n_waiting = 0;
+        }
+    }
+    new.apply_batch(batch).map_err(io)?;
+    // Numbers that order messages go on where they were.
+    let next = old.generate_id().map_err(io)?;
+    while new.generate_id().map_err(io)? < next {}
+    new.sync()?;
+    sync_folder(&new.path)?;
+    Ok(new)
 }
 
 fn remove(path: &Path) {
@@ -213,5 +230,27 @@ mod tests {
         let is_there = |name: &str| dir.path().join(name).exists();
         assert!(is_there("store-1") && !is_there("store") && !is_there("store-9"));
         assert!(is_there("store-of-somebody"), "no name of ours");
+    }
+
+    #[test]
+    fn a_folder_that_is_named_and_not_there_is_an_error_and_no_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, opened) = Home::open(dir.path()).unwrap();
+        assert!(!home.is_astray(&opened));
+        home.point_at("store-7").unwrap();
+        assert!(home.is_astray(&opened));
+        drop(opened);
+        assert!(matches!(Home::open(dir.path()), Err(StoreError::Corrupt(_))));
+        assert!(!dir.path().join("store-7").exists());
+    }
+
+    #[test]
+    fn a_copy_that_fails_leaves_nothing_behind_and_the_old_one_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, opened) = Home::open(dir.path()).unwrap();
+        // The pointer cannot be written where a folder has its name.
+        std::fs::create_dir(dir.path().join("store.current.new")).unwrap();
+        assert!(home.rewrite(&opened, |_, _| true).is_err());
+        assert!(!home.is_astray(&opened) && !dir.path().join("store-1").exists());
     }
 }

@@ -129,6 +129,11 @@ impl Disk {
         self.db().sync()
     }
 
+    /// See [`Home::is_astray`].
+    pub fn is_astray(&self) -> bool {
+        self.home.is_astray(&self.db())
+    }
+
     /// See [`super::Store::rewrite`].
     pub fn rewrite(&self, now: Timestamp) -> Result<[u64; 2]> {
         let old = self.now.load_full();
