@@ -24,6 +24,9 @@ const COPY: usize = 2_000;
 /// So long a rewrite waits for those who still read in what was before: they read on in a file without a name.
 const READERS: Duration = Duration::from_secs(1);
 
+/// So long a database that is let go of is waited for.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// A data folder.
 pub struct Home {
     dir: PathBuf,
@@ -35,6 +38,24 @@ pub struct Opened {
     db: sled::Db,
     file: File,
     path: PathBuf,
+    /// Last: fields are dropped in this order.
+    _closing: Closing,
+}
+
+/// Dropped after the database. What sled still does in the background keeps its lock for some milliseconds more; whoever
+/// opens it again once this is gone, finds it free.
+struct Closing(PathBuf);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        const STEP: Duration = Duration::from_millis(2);
+        let Ok(file) = File::open(&self.0) else { return };
+        let mut waited = Duration::ZERO;
+        while file.try_lock().is_err() && waited < CLOSING {
+            std::thread::sleep(STEP);
+            waited += STEP;
+        }
+    }
 }
 
 impl Deref for Opened {
@@ -56,7 +77,8 @@ impl Opened {
             text => StoreError::Io(text),
         })?;
         let file = File::open(path.join("db")).map_err(|error| fs(&path, &error))?;
-        Ok(Self { db, file, path })
+        let closing = Closing(path.join("db"));
+        Ok(Self { db, file, path, _closing: closing })
     }
 
     /// What was written so far survives a power cut when this returns.
