@@ -1,6 +1,7 @@
 //! The service put together: [`App::build`] from a configuration and a clock, [`App::run`] on a listener until told to
 //! stop. Knows what is started in which order; nothing of what any of it does.
 
+use crate::answer_link::AnswerLinks;
 use crate::bulletin::Bulletin;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Secret};
@@ -43,6 +44,8 @@ const REWRITE_AT: i8 = 3;
 const TICK: Duration = Duration::from_secs(2);
 /// Ended sessions are forgotten once in so many ticks.
 const TICKS_TO_FORGET: u32 = 1_800;
+/// The name of the secret that links to answer pages are made with.
+const ANSWER_PAGES: &str = "answer pages";
 /// Whose data the sandbox's is.
 const SANDBOX: &str = "沙箱";
 /// After a stop is asked for, what is under way gets so long.
@@ -64,7 +67,15 @@ impl App {
         let store = open_store(&config)?;
         store.belongs_to(if config.wechat.is_sandbox() { SANDBOX } else { &config.wechat.app_id })?;
         let store: Arc<dyn Store> = Arc::new(store);
-        let desk = Desk::new(store.clone(), library.handbook(), config.settings(), thinker, clock.clone());
+        let pages = match config.answer_pages() {
+            Some((base, lasts)) => {
+                let key = store.secret(ANSWER_PAGES, random()?).await?;
+                Some(AnswerLinks::new(&base, key, lasts))
+            }
+            None => None,
+        };
+        let settings = config.settings(pages.clone());
+        let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone());
         let mut account = Account::of(&config);
         let fake =
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
@@ -218,6 +229,7 @@ impl App {
             desk: self.desk.clone(),
             clock: self.clock.clone(),
             refusals: Arc::default(),
+            notices: self.notices.clone(),
         };
         let vitals = Vitals { store: self.store.clone(), notices: self.notices.clone() };
         web::router(door, console, vitals, self.fake_wechat())

@@ -144,7 +144,7 @@ fn verdict(text: &str, asked: &Asked) -> &'static str {
 
 /// What the follower would read; a new ticket is the first of today.
 fn reply(desk: &Desk<'_>, vector: Option<&[f32]>, text: &str) -> String {
-    let (settings, handbook, now) = (desk.config.settings(), &desk.handbook, desk.now);
+    let (settings, handbook, now) = (desk.config.settings(None), &desk.handbook, desk.now);
     let office =
         Office { knowledge: &handbook.knowledge, calendar: &handbook.calendar, settings: &settings, vector };
     conversation::rehearse(&office, now, text, &Number::new(now.date(), 1).to_string())

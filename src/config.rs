@@ -1,8 +1,10 @@
 //! The settings, parsed and checked. The only module that reads the configuration file, secret files and environment.
 
+use crate::answer_link::AnswerLinks;
 use crate::conversation::Settings;
 use crate::knowledge::Thresholds;
 use crate::wechat::Mode;
+use crate::window::{Grant, Limits};
 use anyhow::{Context, bail};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -65,6 +67,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The account.
     pub wechat: WechatConfig,
+    window: WindowConfig,
+    answers: AnswersConfig,
+    /// What is tried where a message cannot be sent.
+    pub ladder: LadderConfig,
     tickets: TicketsConfig,
     /// From which confidence on the bot answers, or offers.
     pub matching: Thresholds,
@@ -107,6 +113,7 @@ pub struct WechatConfig {
     pub api_base: String,
     /// The account may send by itself.
     pub customer_service: bool,
+    tappable: bool,
 }
 
 impl WechatConfig {
@@ -122,6 +129,58 @@ struct TicketsConfig {
     answer_within_min: u32,
     max_open: u8,
     max_messages_per_min: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowConfig {
+    message_n: u8,
+    message_h: u32,
+    tap_n: u8,
+    tap_s: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnswersConfig {
+    page_days: u16,
+}
+
+/// What is tried where a message cannot be sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LadderConfig {
+    /// The template of subscribe notifications (订阅通知); empty: there are none.
+    pub subscribe_template: String,
+    #[serde(deserialize_with = "fields")]
+    /// Its fields and what stands in them.
+    pub subscribe_fields: Vec<(String, String)>,
+    /// Consent holds until it is taken back.
+    pub long_term: bool,
+    /// The template of template messages (模板消息); empty: there are none.
+    pub template: String,
+    #[serde(deserialize_with = "fields")]
+    /// Its fields and what stands in them.
+    pub template_fields: Vec<(String, String)>,
+}
+
+impl LadderConfig {
+    fn check(&self) -> anyhow::Result<()> {
+        for (template, fields, name) in [
+            (&self.subscribe_template, &self.subscribe_fields, "subscribe_template"),
+            (&self.template, &self.template_fields, "template"),
+        ] {
+            if template.is_empty() != fields.is_empty() {
+                bail!(
+                    "ladder.{name} 和它的字段要一起填，或都留空（字段写成 thing1={{subject}};time2={{time}}）"
+                );
+            }
+            if template.len() > 128 || fields.len() > 20 {
+                bail!("ladder.{name} 的模板 ID 或字段太长：模板 ID 最多 128 个字符，字段最多 20 个");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The courier.
@@ -224,6 +283,19 @@ fn names<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Er
     Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
+fn fields<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<(String, String)>, D::Error> {
+    let text = String::deserialize(from)?;
+    let items = text.split(';').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| match item.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+                Ok((name.trim().to_owned(), value.trim().to_owned()))
+            }
+            _ => Err(serde::de::Error::custom(format!("“{item}”不是 字段=内容"))),
+        })
+        .collect()
+}
+
 fn minutes<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u32::deserialize(from).map(|minutes| Duration::from_secs(u64::from(minutes) * 60))
 }
@@ -310,6 +382,7 @@ impl Config {
         if self.public_url.len() > 300 {
             bail!("public_url 太长，最多 300 个字符");
         }
+        self.ladder.check()?;
         self.notices.check(self.tickets.answer_within_min)
     }
 
@@ -327,9 +400,25 @@ impl Config {
         }
     }
 
-    /// What the conversation is told.
-    pub fn settings(&self) -> Settings {
+    /// Where answer pages are and how long their links hold; `None`: nowhere that a follower could open.
+    pub fn answer_pages(&self) -> Option<(String, Duration)> {
+        let reachable = !self.public_url.is_empty() || self.wechat.is_sandbox();
+        let lasts = Duration::from_secs(u64::from(self.answers.page_days) * 24 * 3600);
+        (reachable && !lasts.is_zero()).then(|| (self.public_url(self.listen), lasts))
+    }
+
+    /// What the conversation is told; `pages` is what [`Self::answer_pages`] leads to.
+    pub fn settings(&self, pages: Option<AnswerLinks>) -> Settings {
+        let grant = |n: u8, seconds: u64| Grant { n, lasts: Duration::from_secs(seconds) };
+        let window = &self.window;
         Settings {
+            window: Limits {
+                message: grant(window.message_n, u64::from(window.message_h) * 3600),
+                tap: grant(window.tap_n, u64::from(window.tap_s)),
+            },
+            tappable: self.wechat.tappable,
+            pages,
+            long_term_consent: self.ladder.long_term,
             customer_service: self.wechat.customer_service,
             answer_within: Duration::from_secs(u64::from(self.tickets.answer_within_min) * 60),
             max_per_minute: self.tickets.max_messages_per_min,
@@ -375,7 +464,7 @@ mod tests {
         assert_eq!(config.wechat.app_id, "0123");
         assert_eq!(config.wechat.app_secret.expose(), "1e5");
         assert_eq!(config.wechat.token.expose(), "true");
-        assert_eq!(config.settings().max_open_tickets, 3);
+        assert_eq!(config.settings(None).max_open_tickets, 3);
         assert_eq!(config.trusted_proxies.len(), 2);
     }
 

@@ -8,6 +8,7 @@ use crate::desk::Desk;
 use crate::notices::Notices;
 use crate::store::{Delivery, Result};
 use crate::wechat::{Client, OpenId, Outcome, RefusedKind};
+use crate::window::Shut;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -62,28 +63,47 @@ impl Courier {
             if stop() {
                 break;
             }
-            let due = self.desk.store().take_due(self.clock.now(), self.config.lease, AT_ONCE).await?;
+            let due = self.desk.store().take_due(self.clock.now(), self.config.lease, AT_ONCE * 2).await?;
             if due.is_empty() {
                 break;
             }
             n += due.len();
-            let mut sending = JoinSet::new();
-            for delivery in due {
+            self.send_all(self.in_order(due).await?).await?;
+        }
+        self.tell_trouble();
+        Ok(n)
+    }
+
+    /// Those first whose window closes first.
+    async fn in_order(&self, due: Vec<Delivery>) -> Result<Vec<Delivery>> {
+        let now = self.clock.now();
+        let mut ordered = Vec::with_capacity(due.len());
+        for delivery in due {
+            let memory = self.desk.store().recall(delivery.follower).await?;
+            ordered.push((memory.window.open(now).map(|right| right.ends), delivery));
+        }
+        // What has no window comes last: it only has to be noted.
+        ordered.sort_by_key(|(ends, _)| (ends.is_none(), *ends));
+        Ok(ordered.into_iter().map(|(_, delivery)| delivery).collect())
+    }
+
+    async fn send_all(&self, due: Vec<Delivery>) -> Result<()> {
+        let (mut waiting, mut sending) = (due.into_iter(), JoinSet::new());
+        let mut all = Ok(());
+        loop {
+            while sending.len() < AT_ONCE
+                && let Some(delivery) = waiting.next()
+            {
                 let courier = self.clone();
                 sending.spawn(async move { courier.deliver(&delivery).await });
             }
             // All are finished before an error counts: what WeChat took must be noted.
-            let mut all = Ok(());
-            while let Some(sent) = sending.join_next().await {
-                all = all.and(sent.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a sending came to nothing; it goes again when its lease ends");
-                    Ok(())
-                }));
-            }
-            all?;
+            let Some(sent) = sending.join_next().await else { return all };
+            all = all.and(sent.unwrap_or_else(|error| {
+                tracing::error!(%error, "a sending came to nothing; it goes again when its lease ends");
+                Ok(())
+            }));
         }
-        self.tell_trouble();
-        Ok(n)
     }
 
     fn tell_trouble(&self) {
@@ -114,9 +134,14 @@ impl Courier {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<()> {
         let Some(openid) = self.desk.store().openid(delivery.follower).await? else {
-            return self.give_up(delivery, "用户的资料已删除".into(), Later::Never).await;
+            return self.give_up(delivery, "用户的资料已删除".into(), Later::Never, None).await;
         };
-        match self.client.custom_text(&OpenId::new(openid), &delivery.text, false).await {
+        let (openid, memory) = (OpenId::new(openid), self.desk.store().recall(delivery.follower).await?);
+        // What WeChat would refuse is not asked of it.
+        if let Err(shut) = memory.window.may_send(self.clock.now()) {
+            return self.give_up(delivery, closed(shut).into(), Later::OnContact, None).await;
+        }
+        match self.client.custom_text(&openid, &delivery.text, false).await {
             Outcome::Sent => {
                 self.notices.clear("customer-service");
                 let key = format!("sent {} {}", delivery.id.0, delivery.n_tries);
@@ -125,6 +150,11 @@ impl Courier {
             Outcome::Transient { why, after } => self.later(delivery, why, after).await,
             Outcome::Refused { code, why, kind } => {
                 tracing::info!(code, delivery = delivery.id.0, "WeChat refused a message");
+                let shut = match kind {
+                    RefusedKind::WindowClosed => Some(Shut::Closed),
+                    RefusedKind::CountSpent => Some(Shut::Spent),
+                    _ => None,
+                };
                 let later = match kind {
                     RefusedKind::WindowClosed
                     | RefusedKind::CountSpent
@@ -139,7 +169,7 @@ impl Courier {
                     }
                     RefusedKind::Invalid => Later::Never,
                 };
-                self.give_up(delivery, why, later).await
+                self.give_up(delivery, why, later, shut).await
             }
         }
     }
@@ -153,17 +183,32 @@ impl Courier {
         let n_since = delivery.n_tries.saturating_sub(delivery.n_before);
         let Some(wait) = self.config.retry_after.get(usize::from(n_since.saturating_sub(1))) else {
             let why = format!("试了 {n_since} 次没有发出：{why}");
-            return self.give_up(delivery, why, Later::OnContact).await;
+            return self.give_up(delivery, why, Later::OnContact, None).await;
         };
         let at = self.clock.now().after(*wait + jitter(*wait));
         self.desk.store().postpone(delivery.id, at, &why, true).await
     }
 
-    async fn give_up(&self, delivery: &Delivery, why: String, later: Later) -> Result<()> {
+    async fn give_up(
+        &self,
+        delivery: &Delivery,
+        why: String,
+        later: Later,
+        shut: Option<Shut>,
+    ) -> Result<()> {
         let key = format!("refused {} {}", delivery.id.0, delivery.n_tries);
         let (ticket, text) = (delivery.ticket, delivery.text.clone());
-        let event = Event::Undeliverable { delivery: delivery.id, ticket, text, why, later };
+        let rungs = Vec::new();
+        let event = Event::Undeliverable { delivery: delivery.id, ticket, text, why, later, shut, rungs };
         self.desk.note(delivery.follower, &key, event).await
+    }
+}
+
+/// Why nothing is sent, before WeChat is asked.
+fn closed(shut: Shut) -> &'static str {
+    match shut {
+        Shut::Closed => "对方来信已超过微信的互动时限，不能主动发送",
+        Shut::Spent => "对方来信后可主动发送的条数已用完",
     }
 }
 

@@ -115,6 +115,11 @@ impl Desk {
         self.handbook.load_full()
     }
 
+    /// How the office is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Woken when a message may have become due.
     pub fn courier_bell(&self) -> Arc<Notify> {
         self.courier.clone()
@@ -137,7 +142,7 @@ impl Desk {
             }
             _ => {
                 if self.gone.has(openid, now) {
-                    if event != Event::Followed {
+                    if !matches!(event, Event::Followed { .. }) {
                         return Ok(None);
                     }
                     self.gone.is_back(openid, now);

@@ -13,6 +13,12 @@ pub mod knowledge;
 
 pub mod ticket;
 
+pub mod window;
+
+pub mod bubble;
+
+pub mod answer_link;
+
 pub mod staff;
 
 pub mod words;

@@ -4,6 +4,7 @@
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
 use crate::ticket::{Number, Stage, Ticket};
+use crate::window::{Book, Right};
 use jiff::civil::{Date, Weekday};
 use std::time::Duration;
 
@@ -71,6 +72,22 @@ pub struct Badge {
     pub class: &'static str,
     /// The words.
     pub text: String,
+}
+
+/// What may still be sent to a follower, and how long (PROTOCOL §7).
+pub fn window(book: &Book, now: Timestamp) -> Badge {
+    const CLOSES_SOON: Duration = Duration::from_secs(4 * 3600);
+    match book.open(now) {
+        None => Badge { class: "quiet", text: "不能主动发送".into() },
+        Some(Right { left: 0, of, .. }) => {
+            Badge { class: "soon", text: format!("发送次数用完 0/{of} 条") }
+        }
+        Some(right) => {
+            let rest = right.ends.since(now);
+            let class = if rest < CLOSES_SOON { "soon" } else { "good" };
+            Badge { class, text: format!("剩 {} · {}/{} 条", span(rest), right.left, right.of) }
+        }
+    }
 }
 
 /// Closer than this in office hours, a deadline is near.

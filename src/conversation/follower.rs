@@ -10,20 +10,26 @@ use super::{Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, 
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, EntryId, Knowledge, MAX_REPLY, shorten};
 use crate::ticket::{Author, Considered, Number, Rating, Stage, Ticket, TicketId};
+use crate::window::Trigger;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Of a follower's text so many characters are kept; WeChat itself sends at most about 700.
 const MAX_SAID_CHARS: usize = 2_000;
+const MAX_TAPPED_CHARS: usize = 100;
+/// WeChat's own limit for a scene is 64 characters.
+const MAX_SCENE_CHARS: usize = 64;
+/// Stands before the name of an entry in a tappable choice.
+pub(super) const ENTRY: &str = "kb:";
 /// Two useless answers within this time escalate.
 const MISS_MEMORY: Duration = Duration::from_secs(1800);
 
-/// The follower wrote a text.
-pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
+/// The follower wrote a text, or tapped one of ours that is none of our choices.
+pub(super) fn said(turn: &mut Turn<'_>, text: &str, trigger: Trigger) {
     let mut kept = String::with_capacity(text.len());
     kept.extend(text.chars().filter(|c| *c != NUMBER).take(MAX_SAID_CHARS));
     let text = kept;
-    turn.hear(&text, false);
+    turn.hear(&text, false, trigger);
     // Danger to life comes before everything else, also in a flood, also before an answer that waits.
     if let Some(talk) = turn.office.knowledge.urgent(&text) {
         turn.memory.flow = flow(&turn.memory, turn.now);
@@ -52,6 +58,25 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str) {
     hand_over_parked(turn);
 }
 
+/// The follower tapped words of ours: an entry that was offered, at whatever time, or a text as if typed.
+pub(super) fn tapped(turn: &mut Turn<'_>, says: &str, id: &str) {
+    let entry = id.strip_prefix(ENTRY).map(EntryId::new);
+    let Some(entry) = entry.filter(|id| turn.office.knowledge.entry(id).is_some()) else {
+        return said(turn, says, Trigger::Tap);
+    };
+    turn.hear(&shorten(says, MAX_TAPPED_CHARS).replace(NUMBER, ""), false, Trigger::Tap);
+    if too_fast(turn) {
+        return;
+    }
+    // The place the question named belongs to its own choices only.
+    let place = match &turn.memory.state {
+        State::Choosing { entries, place, .. } if entries.contains(&entry) => place.clone(),
+        _ => None,
+    };
+    show(turn, &entry, place.as_ref());
+    hand_over_parked(turn);
+}
+
 /// The message that the bot itself will answer, if this happening is one: what it means is worth finding out beforehand.
 /// Nothing is lost where this is wrong: an answer is then found by words alone.
 pub fn question<'h>(
@@ -77,7 +102,7 @@ pub fn question<'h>(
 /// The follower sent something that is no text.
 pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
     let text = format!("[{}] {}", attachment.kind, attachment.detail).replace(NUMBER, "");
-    turn.hear(&text, false);
+    turn.hear(&text, false, Trigger::Message);
     if too_fast(turn) {
         return;
     }
@@ -90,7 +115,7 @@ pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
 
 /// The follower sent what WeChat cannot show us: a hint, no question, no ticket.
 pub(super) fn unsupported(turn: &mut Turn<'_>) {
-    turn.hear("[不支持的消息]", false);
+    turn.hear("[不支持的消息]", false, Trigger::Message);
     if !too_fast(turn) {
         turn.answer(phrases::UNSUPPORTED);
         hand_over_parked(turn);
@@ -98,10 +123,41 @@ pub(super) fn unsupported(turn: &mut Turn<'_>) {
 }
 
 /// Somebody began to follow.
-pub(super) fn followed(turn: &mut Turn<'_>) {
-    turn.hear("关注了公众号", true);
+pub(super) fn followed(turn: &mut Turn<'_>, scene: Option<&str>) {
+    let how =
+        scene.map_or_else(String::new, |scene| format!("（扫码：{}）", shorten(scene, MAX_SCENE_CHARS)));
+    turn.hear(&format!("关注了公众号{how}"), true, Trigger::Tap);
     turn.memory.state = State::Answering;
     turn.answer(phrases::welcome(turn.office.knowledge.office()));
+    if let Some(scene) = scene {
+        remember_scene(turn, scene);
+        // Who came for something finds it at once; the welcome waits for 继续.
+        if let Some(pressed @ (Pressed::List(_) | Pressed::Show(_))) =
+            Pressed::of(turn.office.knowledge, scene)
+        {
+            turn.memory.more.extend(turn.reply.take());
+            follow(turn, pressed);
+        }
+    }
+}
+
+/// Somebody who follows scanned a QR code.
+pub(super) fn scanned(turn: &mut Turn<'_>, scene: &str) {
+    turn.hear(&format!("扫了二维码 {}", shorten(scene, MAX_SCENE_CHARS)), true, Trigger::Tap);
+    if too_fast(turn) {
+        return;
+    }
+    remember_scene(turn, scene);
+    match Pressed::of(turn.office.knowledge, scene) {
+        Some(pressed) => follow(turn, pressed),
+        None => turn.answer(phrases::SCANNED),
+    }
+    hand_over_parked(turn);
+}
+
+fn remember_scene(turn: &mut Turn<'_>, scene: &str) {
+    let scene = shorten(scene, MAX_SCENE_CHARS).replace(NUMBER, "");
+    turn.memory.scene = Some((scene.into(), turn.now));
 }
 
 /// What a button of the menu leads to.
@@ -135,17 +191,21 @@ pub fn is_known_key(knowledge: &Knowledge, key: &str) -> bool {
 
 /// The follower pressed a button of the menu.
 pub(super) fn clicked(turn: &mut Turn<'_>, key: &str) {
-    turn.hear(&format!("点了菜单 {}", shorten(key, 40)), true);
+    turn.hear(&format!("点了菜单 {}", shorten(key, 40)), true, Trigger::Tap);
     if too_fast(turn) {
         return;
     }
-    match Pressed::of(turn.office.knowledge, key) {
-        Some(Pressed::Obey(command)) => obey(turn, command, ""),
-        Some(Pressed::List(category)) => list(turn, category),
-        Some(Pressed::Show(id)) => show(turn, &id, None),
-        None => obey(turn, Command::Menu, ""),
-    }
+    follow(turn, Pressed::of(turn.office.knowledge, key).unwrap_or(Pressed::Obey(Command::Menu)));
     hand_over_parked(turn);
+}
+
+/// Goes where a button or a QR code leads.
+fn follow(turn: &mut Turn<'_>, pressed: Pressed) {
+    match pressed {
+        Pressed::Obey(command) => obey(turn, command, ""),
+        Pressed::List(category) => list(turn, category),
+        Pressed::Show(id) => show(turn, &id, None),
+    }
 }
 
 /// Slows a flood: one polite sentence, then silence until the minute is over. Nothing else of the turn happens.
@@ -244,7 +304,7 @@ fn progress_of(turn: &mut Turn<'_>, typed: &str) {
     };
     // In January people still ask for numbers of December.
     let text = match own(year).or_else(|| own(year - 1)) {
-        Some(ticket) => phrases::progress_of(ticket),
+        Some(ticket) => phrases::progress_of(ticket, turn.page(ticket.id).as_deref()),
         None => phrases::NO_SUCH_TICKET.to_owned(),
     };
     turn.answer(text);
@@ -255,7 +315,7 @@ fn human(turn: &mut Turn<'_>) {
     if let Some(id) = turn.memory.held()
         && let Some(ticket) = turn.memory.ticket(id).filter(|ticket| ticket.stage.is_open())
     {
-        let text = phrases::progress_of(ticket);
+        let text = phrases::progress_of(ticket, turn.page(id).as_deref());
         turn.memory.state = State::WithStaff(id);
         turn.answer(text);
         return;

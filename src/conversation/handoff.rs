@@ -3,6 +3,7 @@
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
 use super::{Exchange, Reply, State, Text, Turn};
+use crate::bubble;
 use crate::knowledge::{Category, Department, shorten};
 use crate::ticket::{Author, Change, Considered, Stage, Ticket, TicketId};
 use std::time::Duration;
@@ -94,7 +95,7 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
             reply => reply.text().cloned(),
         };
         if let Some(said) = said {
-            change.write(line(Author::Bot, &said));
+            change.write(line(Author::Bot, &bubble::plain(&said).into()));
         }
     }
     if let Some(exchange) = &turn.asked {

@@ -1,10 +1,11 @@
 //! What is remembered of one follower: where the conversation stands, the last exchanges, what waits. Knows bounds; not
 //! what is decided from it.
 
-use super::{Cause, Text};
+use super::{Cause, Channel, NoticeFate, Text};
 use crate::clock::Timestamp;
 use crate::knowledge::{EntryId, Place};
 use crate::ticket::{Considered, DeliveryId, Ticket, TicketId};
+use crate::window::Book;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -109,6 +110,26 @@ pub struct Parked {
     pub in_reply: Option<Text>,
 }
 
+/// A leave the follower gave to send notices by a template (订阅通知).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// The template's id.
+    pub template: Text,
+    /// For so many notices.
+    pub n: u8,
+}
+
+/// A notice WeChat took, of which it has not said whether it arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeSent {
+    /// The message it was sent for.
+    pub delivery: DeliveryId,
+    /// How.
+    pub channel: Channel,
+    /// By what WeChat's word about it is known: its message id, or its template.
+    pub known_by: Text,
+}
+
 /// All that is remembered of one follower.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
@@ -141,6 +162,16 @@ pub struct Memory {
     pub contact: Option<Text>,
     /// When the next lapse is due.
     pub wakes_at: Option<Timestamp>,
+    /// What the account may still send by itself.
+    pub window: Book,
+    /// The scene of the QR code scanned last, and when.
+    pub scene: Option<(Text, Timestamp)>,
+    /// Leaves to send notices.
+    pub consents: Vec<Consent>,
+    /// Notices on their way.
+    pub notices: VecDeque<NoticeSent>,
+    /// What WeChat said of notices before it was noted that they were sent.
+    pub early: VecDeque<NoticeFate>,
 }
 
 /// How many exchanges, and how many bytes of them, are remembered.

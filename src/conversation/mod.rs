@@ -4,6 +4,7 @@
 mod command;
 mod follower;
 mod handoff;
+mod ladder;
 mod lapse;
 mod memory;
 pub mod phrases;
@@ -14,12 +15,17 @@ mod tests;
 
 pub use command::{Command, command};
 pub use follower::{is_known_key, question};
-pub use memory::{Exchange, Later, Memory, Parked, Reply, State};
+pub use ladder::{Channel, NoticeFate, Rung, RungResult};
+pub use memory::{Consent, Exchange, Later, Memory, NoticeSent, Parked, Reply, State};
+pub use staff::longest_answer;
 
+use crate::answer_link::AnswerLinks;
+use crate::bubble;
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
 use crate::knowledge::{Asked, EntryId, Knowledge, Place};
 use crate::ticket::{Change, DeliveryId, FollowerId, Line, TicketId};
+use crate::window::{Limits, Shut, Trigger};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,14 +56,26 @@ impl Cause {
 /// What a follower, a member of staff, the courier or the clock did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Wrote a text, or chose one from a menu in the chat.
+    /// Wrote a text.
     Said(String),
+    /// Tapped words of ours in the chat, which then stand there as theirs.
+    Tapped {
+        /// The words.
+        says: String,
+        /// What was put beside them.
+        id: String,
+    },
     /// Sent something that is no text; the sentence describes it for staff.
     Sent(Attachment),
     /// Sent what WeChat cannot show us.
     Unsupported,
-    /// Began to follow.
-    Followed,
+    /// Began to follow, perhaps through a QR code with a scene.
+    Followed {
+        /// The scene.
+        scene: Option<String>,
+    },
+    /// Scanned a QR code with this scene; followed before.
+    Scanned(String),
     /// Stopped following, or wants to be forgotten.
     Left,
     /// Pressed a button of the account's menu.
@@ -78,7 +96,15 @@ pub enum Event {
         why: String,
         /// Whether it may go later.
         later: Later,
+        /// WeChat's own word about the window, where it is the reason.
+        shut: Option<Shut>,
+        /// What was tried besides, and how it went.
+        rungs: Vec<Rung>,
     },
+    /// Allowed (or no longer allows) notices by these templates.
+    Consented(Vec<(String, bool)>),
+    /// What became of notices WeChat had taken.
+    Noticed(Vec<NoticeFate>),
     /// The time noted in the memory has come.
     TimePassed,
 }
@@ -140,6 +166,14 @@ pub struct Settings {
     pub max_per_minute: u16,
     /// More open tickets than this are not opened; more is added to the newest.
     pub max_open_tickets: usize,
+    /// What the account may send by itself, and when.
+    pub window: Limits,
+    /// Choices are links, too.
+    pub tappable: bool,
+    /// Where tickets have pages of their own; `None`: nowhere that followers could open.
+    pub pages: Option<AnswerLinks>,
+    /// Followers' consent to notices holds until they take it back; else each consent is good for one.
+    pub long_term_consent: bool,
 }
 
 impl Default for Settings {
@@ -149,6 +183,10 @@ impl Default for Settings {
             answer_within: Duration::from_secs(6 * 3600),
             max_per_minute: 20,
             max_open_tickets: 5,
+            window: Limits::default(),
+            tappable: true,
+            pages: None,
+            long_term_consent: false,
         }
     }
 }
@@ -212,6 +250,8 @@ pub struct Step {
     pub says: Vec<Say>,
     /// Messages whose fate is known.
     pub settles: Vec<(DeliveryId, Settlement)>,
+    /// What else was tried for a message.
+    pub rungs: Vec<(DeliveryId, Rung)>,
     /// The reply; `None` where none is due.
     pub reply: Option<Text>,
     /// Set when nothing was done: why.
@@ -232,7 +272,7 @@ pub enum Refusal {
     Gone,
     /// There is nothing to send.
     Empty,
-    /// The text does not fit into one WeChat message; how many bytes may it have.
+    /// The text is too long; how many bytes may it have.
     TooLong(usize),
     /// Too many messages wait for the follower's next word already.
     TooManyWait,
@@ -249,18 +289,26 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
     let mut turn = Turn::new(office, now, memory.clone(), happening);
     lapse::lapse(&mut turn);
     match &happening.event {
-        Event::Said(text) => follower::said(&mut turn, text),
+        Event::Said(text) => follower::said(&mut turn, text, Trigger::Message),
+        Event::Tapped { says, id } => follower::tapped(&mut turn, says, id),
         Event::Sent(attachment) => follower::sent(&mut turn, attachment),
         Event::Unsupported => follower::unsupported(&mut turn),
-        Event::Followed => follower::followed(&mut turn),
+        Event::Followed { scene } => follower::followed(&mut turn, scene.as_deref()),
+        Event::Scanned(scene) => follower::scanned(&mut turn, scene),
         Event::Left => {}
         Event::Clicked(key) => follower::clicked(&mut turn, key),
         Event::Staff(act) => staff::act(&mut turn, act),
         Event::Delivered(delivery) => staff::delivered(&mut turn, *delivery),
-        Event::Undeliverable { delivery, ticket, text, why, later } => {
+        Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs } => {
             let parked = Parked { delivery: *delivery, ticket: *ticket, in_reply: Some(text.clone()) };
+            if let Some(shut) = shut {
+                turn.memory.window.correct(*shut);
+            }
+            ladder::climbed(&mut turn, *delivery, rungs);
             staff::undeliverable(&mut turn, parked, why, *later);
         }
+        Event::Consented(templates) => ladder::consented(&mut turn, templates),
+        Event::Noticed(fates) => fates.iter().for_each(|fate| ladder::noticed(&mut turn, fate)),
         Event::TimePassed => {}
     }
     turn.finish()
@@ -277,7 +325,7 @@ pub fn rehearse(office: &Office<'_>, now: Timestamp, text: &str, number: &str) -
     let event = Event::Said(text.to_owned());
     let happening = Happening { cause: Cause(1), follower: FollowerId(1), event };
     let reply = step(office, now, &Memory::default(), &happening).reply;
-    reply.map(|reply| reply.replace(NUMBER, number)).unwrap_or_default()
+    reply.map(|reply| bubble::plain(&reply.replace(NUMBER, number))).unwrap_or_default()
 }
 
 /// A step in the making.
@@ -290,6 +338,7 @@ struct Turn<'a> {
     changes: Vec<Change>,
     says: Vec<Say>,
     settles: Vec<(DeliveryId, Settlement)>,
+    rungs: Vec<(DeliveryId, Rung)>,
     reply: Option<Text>,
     /// The entry whose answer the reply is, and for which place.
     answer_of: Option<(EntryId, Option<Place>)>,
@@ -309,6 +358,7 @@ impl<'a> Turn<'a> {
             changes: Vec::new(),
             says: Vec::new(),
             settles: Vec::new(),
+            rungs: Vec::new(),
             reply: None,
             answer_of: None,
             refusal: None,
@@ -316,8 +366,9 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The follower did something that gets a reply.
-    fn hear(&mut self, asked: &str, is_event: bool) {
+    /// The follower did something that gets a reply, and gives the account a right to write.
+    fn hear(&mut self, asked: &str, is_event: bool, trigger: Trigger) {
+        self.memory.window.grant(trigger, &self.office.settings.window, self.now);
         self.asked = Some(Exchange {
             cause: self.cause,
             at: self.now,
@@ -326,6 +377,11 @@ impl<'a> Turn<'a> {
             considered: Vec::new(),
             is_event,
         });
+    }
+
+    /// Where the follower can read a ticket.
+    fn page(&self, ticket: TicketId) -> Option<String> {
+        self.office.settings.pages.as_ref().map(|pages| pages.url(ticket, self.now))
     }
 
     fn answer(&mut self, text: impl Into<Text>) {
@@ -367,6 +423,7 @@ impl<'a> Turn<'a> {
             changes: self.changes,
             says: self.says,
             settles: self.settles,
+            rungs: self.rungs,
             reply: self.reply,
             refusal: self.refusal,
             erases: None,

@@ -1,9 +1,11 @@
 //! Every sentence the bot says of its own. Knows wording only; when each is said is decided beside it.
 
 use super::NUMBER;
+use super::follower::ENTRY;
+use crate::bubble;
 use crate::calendar::Deadline;
 use crate::clock::Timestamp;
-use crate::knowledge::{Category, Liaison, OfficeFacts, Place, shorten};
+use crate::knowledge::{Category, EntryId, Liaison, MAX_REPLY, OfficeFacts, Place, shorten};
 use crate::ticket::{Number, Rating, Stage, Ticket};
 use std::fmt::Write;
 
@@ -51,29 +53,56 @@ fn contact_lines(text: &mut String, office: &OfficeFacts) {
     }
 }
 
+/// One of a choice: the entry's name and title.
+pub type Choice<'a> = (&'a EntryId, &'a str);
+
+/// The lines of a choice. Each can be tapped, where that is wanted and fits, and says its title then; its number can be typed.
+fn choices(choices: &[Choice<'_>], tappable: bool, room: usize) -> String {
+    let lines = |line: &dyn Fn(usize, &Choice<'_>) -> String| {
+        let numbered = choices.iter().enumerate().map(|(n, choice)| line(n + 1, choice));
+        numbered.collect::<Vec<_>>().concat()
+    };
+    let tapped = |says: &dyn Fn(usize, &str) -> String| {
+        lines(&|n, (id, title)| {
+            let words = format!("{n}. {title}");
+            bubble::tappable(&words, &says(n, title), &format!("{ENTRY}{id}")) + "\n"
+        })
+    };
+    let plain = || lines(&|n, (_, title)| format!("{n}. {title}\n"));
+    if !tappable {
+        return plain();
+    }
+    // Titles in a link have nine bytes a character: of a long list only the numbers fit.
+    let fits = |text: &String| text.len() <= room;
+    let all = [tapped(&|_, title| title.to_owned()), tapped(&|n, _| n.to_string())];
+    all.into_iter().find(fits).unwrap_or_else(plain)
+}
+
 /// A short choice.
-pub fn offer(titles: &[&str], place: Option<&Place>) -> String {
+pub fn offer(offered: &[Choice<'_>], place: Option<&Place>, tappable: bool) -> String {
+    let how = if tappable { "点一下，或回复数字" } else { "回复数字" };
     let mut text = match place {
         Some(place) => format!(
-            "您提到{}。我们只掌握全国和上海、闵行、莘庄的规定，别处的标准不能套用，请咨询当地 12345 或主管部门。\n如果事情其实在这里，回复数字查看：\n",
+            "您提到{}。我们只掌握全国和上海、闵行、莘庄的规定，别处的标准不能套用，请咨询当地 12345 或主管部门。\n如果事情其实在这里，{how}查看：\n",
             place.name
         ),
-        None => String::from("您是不是想问（回复数字）：\n"),
+        None => format!("您是不是想问（{how}）：\n"),
     };
-    for (n, title) in titles.iter().enumerate() {
-        let _ = writeln!(text, "{}. {title}", n + 1);
-    }
-    text.push_str("\n都不是的话，换个说法再问，或回复“人工”。");
+    const END: &str = "\n都不是的话，换个说法再问，或回复“人工”。";
+    let room = MAX_REPLY.saturating_sub(text.len() + END.len());
+    text.push_str(&choices(offered, tappable, room));
+    text.push_str(END);
     text
 }
 
 /// The questions of one category, from a menu button.
-pub fn category(category: Category, titles: &[&str]) -> String {
-    let mut text = format!("{}，大家常问（回复数字查看）：\n", category.name());
-    for (n, title) in titles.iter().enumerate() {
-        let _ = writeln!(text, "{}. {title}", n + 1);
-    }
-    text.push_str("\n没有想问的？直接写下您的问题。");
+pub fn category(category: Category, listed: &[Choice<'_>], tappable: bool) -> String {
+    const END: &str = "\n没有想问的？直接写下您的问题。";
+    let how = if tappable { "点一下，或回复数字查看" } else { "回复数字查看" };
+    let mut text = format!("{}，大家常问（{how}）：\n", category.name());
+    let room = MAX_REPLY.saturating_sub(text.len() + END.len());
+    text.push_str(&choices(listed, tappable, room));
+    text.push_str(END);
     text
 }
 
@@ -167,7 +196,7 @@ pub fn progress(tickets: &[Ticket]) -> String {
 }
 
 /// One own ticket.
-pub fn progress_of(ticket: &Ticket) -> String {
+pub fn progress_of(ticket: &Ticket, page: Option<&str>) -> String {
     let mut text = format!(
         "咨询单 {}\n状态：{}\n问题：{}\n提交：{}\n类别：{}，承办：{}",
         number(ticket),
@@ -180,7 +209,15 @@ pub fn progress_of(ticket: &Ticket) -> String {
     if let Some(rating) = ticket.rating {
         let _ = write!(text, "\n您的评价：{}", rating.name());
     }
+    if let Some(page) = page {
+        let _ = write!(text, "\n\n{}", bubble::link("查看办理情况和答复全文", page));
+    }
     text
+}
+
+/// Stands after the beginning of an answer that is too long for one message.
+pub fn rest_on_page(page: &str) -> String {
+    format!("\n\n{}", bubble::link("答复较长，点此看全文", page))
 }
 
 /// There is no such ticket among the follower's own.
@@ -264,6 +301,8 @@ pub const NOTHING_TO_RATE: &str = "现在没有等待评价的答复。";
 pub const EMPTY: &str = "没看明白。请用一句话写下您的问题，例如“试用期最长几个月”；或回复“菜单”看说明。";
 /// WeChat showed us a placeholder.
 pub const UNSUPPORTED: &str = "这种消息微信没有传给我们，看不到内容。请用文字写下问题，或发图片。";
+/// A QR code was scanned that leads to nothing in particular.
+pub const SCANNED: &str = "您好，请直接写下您的问题；或回复“菜单”看说明。";
 /// The follower writes too fast.
 pub const TOO_FAST: &str = "您发得太快了，后面的消息没有处理。请过一分钟再发。";
 /// The rest of what did not fit follows on 继续.

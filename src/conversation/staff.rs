@@ -2,13 +2,18 @@
 
 use super::lapse::RATING;
 use super::phrases;
-use super::{Act, Later, Parked, Refusal, Say, Settlement, StaffAct, State, Text, Turn};
+use super::{Act, Later, Parked, Refusal, Say, Settings, Settlement, StaffAct, State, Text, Turn};
+use crate::bubble;
 use crate::knowledge::MAX_REPLY;
 use crate::ticket::{Author, DeliveryId, Line, Stage, TicketId};
 
 /// So many messages wait for the follower's next word; of those that go into replies, whose texts are kept, fewer.
 pub(super) const MAX_PARKED: usize = 200;
 pub(super) const MAX_IN_REPLY: usize = 12;
+
+/// An answer that stands on a page has at most so many bytes, some 4,000 characters; one in pieces so many pieces.
+const MAX_ANSWER: usize = 12_000;
+const MAX_PARTS: usize = 3;
 
 /// A member of staff did something.
 pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
@@ -54,43 +59,78 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
     }
     // In a reply it may have to say that more follows.
     let room = MAX_REPLY - frame.0.len() - frame.1.len() - phrases::MORE.len();
-    if text.len() > room {
-        turn.refusal = Some(Refusal::TooLong(room));
+    let Some(parts) = messages(turn, act.ticket, text, room) else {
+        turn.refusal = Some(Refusal::TooLong(longest_answer(turn.office.settings, room)));
         return false;
-    }
+    };
     let by_itself = turn.office.settings.customer_service;
-    if !by_itself && turn.memory.n_for_replies() >= MAX_IN_REPLY {
+    if !by_itself && turn.memory.n_for_replies() + parts.len() > MAX_IN_REPLY {
         turn.refusal = Some(Refusal::TooManyWait);
         return false;
     }
-    let delivery = turn.cause.delivery(turn.says.len());
-    let (now, wrapped) = (turn.now, Text::from(format!("{}{text}{}", frame.0, frame.1)));
-    let Some(change) = turn.change(act.ticket) else { return false };
-    let line =
-        Line { at: now, author: Author::Staff(act.by.clone()), text: text.into(), delivery: Some(delivery) };
-    if !change.write(line) {
-        turn.refusal = Some(Refusal::Over);
-        turn.changes.clear();
-        return false;
-    }
-    change.ticket.stage = stage;
-    change.ticket.assignee.get_or_insert_with(|| act.by.clone());
-    if stage == Stage::Answered {
-        change.ticket.answered_at = Some(now);
-    }
-    let when = if by_itself {
-        arrives(turn, act.ticket);
-        Ok(now)
-    } else {
-        let in_reply = Some(wrapped.clone());
-        turn.memory.parked.push_back(Parked { delivery, ticket: act.ticket, in_reply });
-        if stage != Stage::NeedsInfo {
-            let_go(turn, act.ticket);
+    let now = turn.now;
+    for part in parts {
+        let delivery = turn.cause.delivery(turn.says.len());
+        let wrapped = Text::from(format!("{}{}{}", frame.0, part.sent, frame.1));
+        let Some(change) = turn.change(act.ticket) else { return false };
+        let author = Author::Staff(act.by.clone());
+        if !change.write(Line { at: now, author, text: part.written.into(), delivery: Some(delivery) }) {
+            turn.refusal = Some(Refusal::Over);
+            (turn.changes, turn.says) = (Vec::new(), Vec::new());
+            return false;
         }
-        Err("公众号没有客服接口，等用户下次来信时送达")
-    };
-    turn.says.push(Say { delivery, ticket: act.ticket, text: wrapped, when });
+        change.ticket.stage = stage;
+        change.ticket.assignee.get_or_insert_with(|| act.by.clone());
+        if stage == Stage::Answered {
+            change.ticket.answered_at = Some(now);
+        }
+        let when = if by_itself {
+            Ok(now)
+        } else {
+            Err("公众号没有客服接口，等用户下次来信时送达")
+        };
+        if when.is_err() {
+            let in_reply = Some(wrapped.clone());
+            turn.memory.parked.push_back(Parked { delivery, ticket: act.ticket, in_reply });
+        }
+        turn.says.push(Say { delivery, ticket: act.ticket, text: wrapped, when });
+    }
+    if by_itself {
+        arrives(turn, act.ticket);
+    } else if stage != Stage::NeedsInfo {
+        let_go(turn, act.ticket);
+    }
     true
+}
+
+/// One message of what staff wrote.
+struct Part {
+    /// As it stands in the ticket.
+    written: String,
+    /// As it goes to the follower.
+    sent: String,
+}
+
+/// What staff wrote, as messages of at most `room` bytes: one; or its beginning and a link to the page that has all of it;
+/// or, where there are no pages, a few. `None`: too long for any of these.
+fn messages(turn: &Turn<'_>, ticket: TicketId, text: &str, room: usize) -> Option<Vec<Part>> {
+    let whole = |text: &str| Part { written: text.to_owned(), sent: text.to_owned() };
+    if text.len() <= room {
+        return Some(vec![whole(text)]);
+    }
+    if let Some(page) = turn.page(ticket) {
+        let rest = phrases::rest_on_page(&page);
+        let sent = bubble::fit(text, room.saturating_sub(rest.len())) + &rest;
+        return (text.len() <= MAX_ANSWER).then(|| vec![Part { written: text.to_owned(), sent }]);
+    }
+    // Each costs one of the few messages of the window.
+    let parts = bubble::parts(text, room, MAX_PARTS)?;
+    Some(parts.iter().map(|part| whole(part)).collect())
+}
+
+/// How long an answer may be, and why one is too long.
+pub fn longest_answer(settings: &Settings, room: usize) -> usize {
+    if settings.pages.is_some() { MAX_ANSWER } else { room * MAX_PARTS }
 }
 
 fn close(turn: &mut Turn<'_>, act: &StaffAct, text: &str, number: &str) {
@@ -134,6 +174,7 @@ pub(super) fn arrives(turn: &mut Turn<'_>, id: TicketId) {
 
 /// WeChat took a message.
 pub(super) fn delivered(turn: &mut Turn<'_>, delivery: DeliveryId) {
+    turn.memory.window.spend();
     turn.settles.push((delivery, Settlement::Sent(turn.now)));
 }
 

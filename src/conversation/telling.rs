@@ -129,9 +129,9 @@ pub(super) fn show(turn: &mut Turn<'_>, id: &EntryId, place: Option<&Place>) {
 pub(super) fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<Place>) {
     let knowledge = turn.office.knowledge;
     let offered: Vec<&Arc<Entry>> = entries.iter().filter_map(|id| knowledge.entry(id)).collect();
-    let titles: Vec<&str> = offered.iter().map(|entry| entry.title.as_str()).collect();
+    let choices: Vec<_> = offered.iter().map(|entry| (&entry.id, entry.title.as_str())).collect();
     let is_foreign = |place: &&Place| offered.iter().any(|entry| !place.is_under(entry.region));
-    let text = phrases::offer(&titles, place.as_ref().filter(is_foreign));
+    let text = phrases::offer(&choices, place.as_ref().filter(is_foreign), turn.office.settings.tappable);
     let back = turn.memory.held();
     turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE), place, back };
     turn.answer(text);
@@ -143,8 +143,8 @@ pub(super) fn list(turn: &mut Turn<'_>, category: Category) {
         turn.office.knowledge.entries().iter().filter(|entry| entry.category == category).collect();
     entries.sort_by_key(|entry| !matches!(entry.validity(on), Validity::Current));
     entries.truncate(MAX_CATEGORY_TITLES);
-    let titles: Vec<&str> = entries.iter().map(|entry| entry.title.as_str()).collect();
-    let text = phrases::category(category, &titles);
+    let choices: Vec<_> = entries.iter().map(|entry| (&entry.id, entry.title.as_str())).collect();
+    let text = phrases::category(category, &choices, turn.office.settings.tappable);
     let entries = entries.iter().map(|entry| entry.id.clone()).collect();
     let back = turn.memory.held();
     turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE), place: None, back };

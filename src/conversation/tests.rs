@@ -1,5 +1,6 @@
 //! Transcripts: what is said to a follower, sentence by sentence, on the pure core.
 
+mod tapping;
 mod waiting;
 
 use super::*;
@@ -23,6 +24,7 @@ struct Chat {
     n_tickets: u32,
     says: Vec<Say>,
     settles: Vec<(DeliveryId, Settlement)>,
+    rungs: Vec<(DeliveryId, Rung)>,
     n_lines_written: usize,
 }
 
@@ -36,6 +38,7 @@ impl Chat {
             n_tickets: 0,
             says: Vec::new(),
             settles: Vec::new(),
+            rungs: Vec::new(),
             n_lines_written: 0,
         }
     }
@@ -55,17 +58,19 @@ impl Chat {
             self.memory = step.memory.clone();
             self.says.extend(step.says.iter().cloned());
             self.settles.extend(step.settles.iter().cloned());
+            self.rungs.extend(step.rungs.iter().cloned());
             self.n_lines_written += step.changes.iter().map(|change| change.lines.len()).sum::<usize>();
         }
         step
     }
 
+    /// What the follower reads.
     fn reply(&mut self, event: Event) -> String {
         let reply = self.happens(event).reply;
         let number = format!("1124-{:03}", self.n_tickets);
         let reply = reply.map(|text| text.replace(NUMBER, &number)).unwrap_or_default();
         assert!(reply.len() <= crate::knowledge::MAX_REPLY, "{} bytes", reply.len());
-        reply
+        bubble::plain(&reply)
     }
 
     fn said(&mut self, text: &str) -> String {
@@ -264,7 +269,7 @@ fn nobody_is_closed_in_silence_and_an_answer_must_fit() {
     assert_eq!(chat.staff(Act::Close(None)), Some(Refusal::Empty));
     assert_eq!(chat.staff(Act::Answer("  \n ".into())), Some(Refusal::Empty));
     assert!(
-        matches!(chat.staff(Act::Answer("长".repeat(700))), Some(Refusal::TooLong(room)) if room > 1_800)
+        matches!(chat.staff(Act::Answer("长".repeat(2_000))), Some(Refusal::TooLong(room)) if room > 1_800)
     );
     assert_eq!(chat.staff(Act::Close(Some("请到窗口办理。".into()))), None);
     assert_eq!(chat.staff(Act::Answer("再答".into())), Some(Refusal::Over));
@@ -344,7 +349,7 @@ fn a_bare_call_for_a_person_gets_its_subject_and_department_with_the_next_words(
 #[test]
 fn noise_decides_no_department_and_what_happened_is_nobodys_words() {
     let mut chat = Chat::begin();
-    chat.reply(Event::Followed);
+    chat.reply(Event::Followed { scene: None });
     let step = chat.happens(Event::Said("外星人来开公司要不要护照".into()));
     assert_eq!(chat.ticket().department, crate::knowledge::Department::Desk);
     assert_eq!(step.changes[0].lines[0].author, crate::ticket::Author::System);

@@ -11,7 +11,7 @@ mod sled_writer;
 pub use self::sled::SledStore;
 
 use crate::clock::Timestamp;
-use crate::conversation::{Cause, Memory, Say, Settlement, Step, Text};
+use crate::conversation::{Cause, Memory, Rung, Say, Settlement, Step, Text};
 use crate::knowledge::Department;
 use crate::staff::Staff;
 use crate::ticket::{Change, DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
@@ -69,7 +69,11 @@ impl Turn {
     /// It must be on disk before it is acknowledged: it opens or changes a ticket, promises or settles a message, or erases.
     pub fn is_durable(&self) -> bool {
         let step = &self.step;
-        step.erases.is_some() || !(step.changes.is_empty() && step.says.is_empty() && step.settles.is_empty())
+        step.erases.is_some()
+            || !(step.changes.is_empty()
+                && step.says.is_empty()
+                && step.settles.is_empty()
+                && step.rungs.is_empty())
     }
 }
 
@@ -105,9 +109,22 @@ pub struct Delivery {
     pub last_error: Option<String>,
     /// Where it stands.
     pub fate: Settlement,
+    /// What else was tried for it, oldest first; the last [`MAX_RUNGS`].
+    pub rungs: Vec<Rung>,
 }
 
+/// So many tries of other kinds are kept with a message.
+const MAX_RUNGS: usize = 12;
+
 impl Delivery {
+    /// Keeps what else was tried.
+    fn note(&mut self, rung: Rung) {
+        if self.rungs.len() >= MAX_RUNGS {
+            self.rungs.remove(0);
+        }
+        self.rungs.push(rung);
+    }
+
     /// A delivery as a turn promises it.
     fn promised(say: &Say, follower: FollowerId, at: Timestamp) -> Self {
         let fate = match say.when {
@@ -124,6 +141,7 @@ impl Delivery {
             n_before: 0,
             last_error: None,
             fate,
+            rungs: Vec::new(),
         }
     }
 }
@@ -253,6 +271,9 @@ pub trait Store: Send + Sync + 'static {
     async fn bookmark(&self, reader: &str) -> Result<Option<Bookmark>>;
     /// Notes how far that reader has been told, durably.
     async fn put_bookmark(&self, reader: &str, bookmark: &Bookmark) -> Result<()>;
+
+    /// A random secret that is kept under this name; `fresh`, if there was none.
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]>;
 
     /// A message by its name.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;

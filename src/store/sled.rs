@@ -362,6 +362,19 @@ impl Store for SledStore {
         .await
     }
 
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]> {
+        let key = keys::secret(name);
+        let kept = self.task(move |disk| {
+            if let Some(found) = disk.db().get(&key).map_err(io)? {
+                return found.as_ref().try_into().map_err(|_| StoreError::Corrupt("secret"));
+            }
+            disk.db().insert(key, &fresh).map_err(io)?;
+            disk.sync()?;
+            Ok(fresh)
+        });
+        kept.await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         Ok(self.disk.stored(id)?.map(|stored| stored.delivery))
     }

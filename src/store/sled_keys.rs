@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 /// The format this program writes. Raise it when a stored shape changes.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
 /// Holds the account the data belongs to.
@@ -41,6 +41,11 @@ fn key(prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
 /// Signed moments in unsigned order.
 fn ordered(at: Timestamp) -> [u8; 8] {
     (at.0.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+/// A secret of the office's.
+pub fn secret(name: &str) -> Vec<u8> {
+    key(b'v', &[b"s", name.as_bytes()])
 }
 
 /// A follower's memory.

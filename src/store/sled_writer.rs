@@ -174,15 +174,28 @@ impl Disk {
             let delivery = Delivery::promised(say, turn.follower, turn.at);
             self.put_delivery(batch, StoredDelivery { seq, due: None, delivery })?;
         }
-        for (id, fate) in &turn.step.settles {
-            // A message promised in this very turn is not settled by it; one that is gone needs no settling.
-            if let Some(mut stored) = self.stored(*id)? {
+        self.add_fates(batch, turn)
+    }
+
+    /// What became of messages. One promised in this very turn is not settled by it; one that is gone needs no settling.
+    fn add_fates(&self, batch: &mut Batch, turn: &Turn) -> Result<()> {
+        let (settles, rungs) = (&turn.step.settles, &turn.step.rungs);
+        let mut concerned: Vec<DeliveryId> =
+            settles.iter().map(|(id, _)| *id).chain(rungs.iter().map(|(id, _)| *id)).collect();
+        concerned.sort_unstable();
+        concerned.dedup();
+        for id in concerned {
+            let Some(mut stored) = self.stored(id)? else { continue };
+            for (_, fate) in settles.iter().filter(|(settled, _)| *settled == id) {
                 if matches!(fate, Settlement::Due(_)) {
                     stored.delivery.n_before = stored.delivery.n_tries;
                 }
                 stored.delivery.fate = fate.clone();
-                self.put_delivery(batch, stored)?;
             }
+            for (_, rung) in rungs.iter().filter(|(of, _)| *of == id) {
+                stored.delivery.note(rung.clone());
+            }
+            self.put_delivery(batch, stored)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
+mod answer_page;
 mod console;
 mod error;
 mod form;
@@ -49,8 +50,10 @@ pub struct Vitals {
     pub notices: Notices,
 }
 
-/// All routes of the service. The simulator is there in the sandbox only.
+/// All routes of the service. Answer pages are there where followers can reach them; the simulator is there in the sandbox only.
 pub fn router(door: Door, console: Console, vitals: Vitals, fake: Option<FakeWechat>) -> Router {
+    let desk = console.desk.clone();
+    let pages = desk.settings().pages.clone();
     let home = if fake.is_some() { "/simulator" } else { "/console" };
     let mut router = Router::new()
         .route("/", get(move || async move { Redirect::to(home) }))
@@ -58,6 +61,9 @@ pub fn router(door: Door, console: Console, vitals: Vitals, fake: Option<FakeWec
         .route("/readyz", get(ready).with_state(vitals))
         .merge(webhook::router(door))
         .merge(console_router(console));
+    if let Some(links) = pages {
+        router = router.merge(answer_page::router(desk, links));
+    }
     if let Some(fake) = fake {
         router = router.merge(simulator::router(fake).layer(middleware::from_fn(from_here_only)));
     }

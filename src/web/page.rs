@@ -99,6 +99,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("base.css", CSS, include_str!("pages/base.css")),
         ("console.css", CSS, include_str!("pages/console.css")),
         ("console.js", JS, include_str!("pages/console.js")),
+        ("answer.css", CSS, include_str!("pages/answer.css")),
         ("simulator.css", CSS, include_str!("pages/simulator.css")),
         ("simulator.js", JS, include_str!("pages/simulator.js")),
         ("icon.svg", "image/svg+xml; charset=utf-8", include_str!("pages/icon.svg")),

@@ -8,7 +8,7 @@ use super::page::{Frame, query, render};
 use super::session::StaffUser;
 use super::ticket_view::{Thought, TicketLive, live, thoughts};
 use super::words::{number_from_path, number_in_path};
-use crate::conversation::{Act, Refusal, StaffAct, phrases};
+use crate::conversation::{Act, Refusal, StaffAct, longest_answer, phrases};
 use crate::knowledge::MAX_REPLY;
 use crate::ticket::{Line, Stage, Ticket};
 use askama::Template;
@@ -42,6 +42,10 @@ struct TicketPage {
     claim: &'static str,
     /// So many bytes fit into one message.
     room: usize,
+    /// So many go in one message.
+    one: usize,
+    /// What becomes of a longer one.
+    how: &'static str,
     draft: String,
     refused: String,
     done: &'static str,
@@ -113,7 +117,13 @@ async fn page(
         over: ticket.stage.is_over(),
         answered: ticket.stage == Stage::Answered,
         claim,
-        room: room(ticket),
+        one: room(ticket),
+        room: longest_answer(hall.console.desk.settings(), room(ticket)),
+        how: if hall.console.desk.settings().pages.is_some() {
+            "超过一条消息：用户先收到开头，点链接看全文"
+        } else {
+            "超过一条消息：会拆成几条发，每条占用一次主动发送的次数"
+        },
         draft: String::new(),
         refused: String::new(),
         done: "",
@@ -214,7 +224,7 @@ fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
         Refusal::TooLong(room) => {
             let over = text.trim().replace("\r\n", "\n").len().saturating_sub(*room);
             let long = format!(
-                "太长了，没有发出：微信一条消息装不下，请删去至少 {} 个字（一条最多约 {} 个汉字）。",
+                "太长了，没有发出，请删去至少 {} 个字（最多约 {} 个汉字）。",
                 over.div_ceil(3).max(1),
                 room / 3
             );

@@ -5,7 +5,7 @@ use super::Hall;
 use super::error::WebError;
 use super::words::{self, Badge};
 use crate::clock::Timestamp;
-use crate::conversation::Settlement;
+use crate::conversation::{RungResult, Settlement};
 use crate::desk::Handbook;
 use crate::store::Delivery;
 use crate::ticket::{Author, Considered, Line, Ticket};
@@ -29,6 +29,10 @@ pub(super) struct TicketLive {
     due: String,
     contact: Option<Arc<str>>,
     assignee: Option<String>,
+    /// What may still be sent to the follower; `None` where the account cannot send by itself.
+    window: Option<Badge>,
+    /// How the follower came.
+    scene: Option<String>,
     bubbles: Vec<Bubble>,
     n_fresh: usize,
 }
@@ -104,7 +108,14 @@ pub(super) async fn live(
         });
     }
     let number = ticket.number.map(|number| number.to_string()).unwrap_or_default();
+    let memory = hall.store().recall(ticket.follower).await?;
+    let by_itself = hall.console.desk.settings().customer_service && !ticket.stage.is_over();
     Ok(TicketLive {
+        window: by_itself.then(|| words::window(&memory.window, now)),
+        scene: memory
+            .scene
+            .as_ref()
+            .map(|(scene, at)| format!("扫码：{scene}（{}）", words::dated(*at, now))),
         title: format!("{number} {}", ticket.subject),
         number,
         subject: ticket.subject.clone(),
@@ -159,6 +170,17 @@ fn fate(delivery: &Delivery, now: Timestamp) -> Fate {
         Settlement::Parked(why) => ("soon", format!("等待用户来信后送达（{why}）")),
         Settlement::Failed(why) => ("late", format!("没有送达（{why}）")),
     };
+    let tried = delivery.rungs.iter().map(|rung| {
+        let name = rung.channel.name();
+        match &rung.result {
+            RungResult::Taken(_) => format!("；{}已发{name}", at(&rung.at)),
+            RungResult::Arrived => format!("；{name}已到手机（{}）", at(&rung.at)),
+            RungResult::NotAllowed(_) => format!("；没发成{name}：对方没有同意接收，或同意的次数用完了"),
+            RungResult::Refused(why) => format!("；没发成{name}：{why}"),
+            RungResult::Lost(why) => format!("；{name}没有到：{why}"),
+        }
+    });
+    let text = tried.fold(text, |text, tried| text + &tried);
     let going = matches!(delivery.fate, Settlement::Due(_));
     Fate { class, text, going }
 }

@@ -2,8 +2,9 @@
 //! reached by a forged body. Knows the protocol's HTTP side and which push is which event; decides nothing.
 
 use crate::clock::{Clock, Timestamp};
-use crate::conversation::{Attachment, Event};
+use crate::conversation::{self, Attachment, Channel, Event, NoticeFate};
 use crate::desk::Desk;
+use crate::notices::Notices;
 use crate::wechat::gate::MAX_BODY_BYTES;
 use crate::wechat::reply::{SUCCESS, sealed_xml, text_xml};
 use crate::wechat::{self, Gate, Inbound, Kind, Query, Refusal};
@@ -28,6 +29,8 @@ pub struct Door {
     pub clock: Clock,
     /// How many refusals are logged.
     pub refusals: Arc<LogQuota>,
+    /// For what WeChat says of the account itself.
+    pub notices: Notices,
 }
 
 /// WeChat hangs up after five seconds and asks again (PROTOCOL §5); by then the turn may be done and the reply saved.
@@ -126,6 +129,9 @@ async fn verify(State(door): State<Door>, extract::Query(query): extract::Query<
 
 async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
     let inbound = push.inbound;
+    if let Kind::Event(wechat::Event::Certification { name, at_s, reason }) = &inbound.kind {
+        certification(&door.notices, name, *at_s, reason);
+    }
     let Some(event) = event(&inbound.kind) else { return SUCCESS.into_response() };
     let key = inbound.key();
     let heard = door.desk.hear(inbound.from.as_str(), &key, event);
@@ -159,7 +165,7 @@ fn fitted(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= wechat::MAX_TEXT_BYTES {
         text.into()
     } else {
-        wechat::reply::fit(text, wechat::MAX_TEXT_BYTES).into()
+        crate::bubble::fit(text, wechat::MAX_TEXT_BYTES).into()
     }
 }
 
@@ -168,6 +174,9 @@ fn event(kind: &Kind) -> Option<Event> {
     let sent = |kind, detail: String| Some(Event::Sent(Attachment { kind, detail }));
     match kind {
         Kind::Text { content, .. } if content.trim() == UNSUPPORTED_PLACEHOLDER => Some(Event::Unsupported),
+        Kind::Text { content, menu_id: Some(id) } => {
+            Some(Event::Tapped { says: content.clone(), id: id.clone() })
+        }
         Kind::Text { content, .. } => Some(Event::Said(content.clone())),
         Kind::Voice { recognition: Some(words), .. } if !words.trim().is_empty() => {
             Some(Event::Said(words.clone()))
@@ -190,15 +199,56 @@ fn event(kind: &Kind) -> Option<Event> {
 
 fn happened(event: &wechat::Event) -> Option<Event> {
     match event {
-        wechat::Event::Subscribe { .. } => Some(Event::Followed),
+        wechat::Event::Subscribe { scene } => Some(Event::Followed { scene: scene.clone() }),
         wechat::Event::Unsubscribe | wechat::Event::Revoked { .. } => Some(Event::Left),
-        wechat::Event::Click { key } => Some(Event::Clicked(key.clone())),
-        wechat::Event::Scan { .. } | wechat::Event::Location | wechat::Event::View { .. } => None,
+        wechat::Event::Click { key, .. } => Some(Event::Clicked(key.clone())),
+        wechat::Event::Scan { scene } => Some(Event::Scanned(scene.clone())),
+        wechat::Event::Consent { choices, .. } => Some(Event::Consented(choices.clone())),
+        wechat::Event::TemplateSent { msg_id, status } => {
+            let lost = (!status.eq_ignore_ascii_case("success")).then(|| lost(status));
+            let known_by = msg_id.as_str().into();
+            Some(Event::Noticed(vec![NoticeFate { channel: Channel::Template, known_by, lost }]))
+        }
+        wechat::Event::NoticeSent { results, .. } => {
+            let fate = |(template, code, status): &(String, String, String)| {
+                let lost = (code != "0").then(|| lost(&format!("{status}，错误码 {code}")));
+                NoticeFate { channel: Channel::Subscribe, known_by: template.as_str().into(), lost }
+            };
+            Some(Event::Noticed(results.iter().map(fate).collect()))
+        }
+        wechat::Event::Location | wechat::Event::View { .. } | wechat::Event::Certification { .. } => None,
         wechat::Event::Other { name } => {
             tracing::info!(event = %crate::knowledge::shorten(name, 40), "an event nobody here waits for, acknowledged");
             None
         }
     }
+}
+
+/// Why a notice did not arrive (PROTOCOL §3: `failed:user block`, `failed: system failed`).
+fn lost(status: &str) -> conversation::Text {
+    let status = crate::knowledge::shorten(status, 60);
+    match status.to_ascii_lowercase() {
+        blocked if blocked.contains("user block") => "对方拒收".into(),
+        _ => format!("微信说：{status}").into(),
+    }
+}
+
+/// What WeChat says of the account's certification; with it end the interfaces that verified accounts have.
+fn certification(notices: &Notices, name: &str, at_s: Option<i64>, reason: &str) {
+    let at = at_s.map_or_else(String::new, |at| format!("（{}）", Timestamp::from_s(at).date()));
+    let reason = match crate::knowledge::shorten(reason.trim(), 80) {
+        reason if reason.is_empty() => String::new(),
+        reason => format!("，原因：{reason}"),
+    };
+    tracing::warn!(event = name, "WeChat says something about the account's certification");
+    let sentence = match name {
+        "annual_renew" => format!("公众号认证快到期{at}，请到公众平台办理年审；过期后不能主动给用户发消息。"),
+        "verify_expired" => format!("公众号认证已过期{at}，客服消息等接口会停用，请尽快到公众平台续办。"),
+        "qualification_verify_fail" => format!("公众号资质认证没有通过{at}{reason}。请到公众平台查看。"),
+        "naming_verify_fail" => format!("公众号名称认证没有通过{at}{reason}。请到公众平台查看。"),
+        _ => return notices.clear("certification"),
+    };
+    notices.put("certification", sentence);
 }
 
 #[cfg(test)]

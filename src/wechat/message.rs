@@ -117,8 +117,10 @@ pub enum Event {
     },
     /// The phone reported where it is.
     Location,
-    /// A menu button with a key.
+    /// A menu button with a key, also one that scans a code.
     Click {
+        /// `click`, `scancode_push` or `scancode_waitmsg`.
+        name: String,
         /// The key.
         key: String,
     },
@@ -126,6 +128,36 @@ pub enum Event {
     View {
         /// The page.
         url: String,
+    },
+    /// What became of a template message (TEMPLATESENDJOBFINISH).
+    TemplateSent {
+        /// The id WeChat gave when it took the message.
+        msg_id: String,
+        /// `success`, or why not.
+        status: String,
+    },
+    /// The follower allowed notices by these templates, or does not any more.
+    Consent {
+        /// `subscribe_msg_popup_event` or `subscribe_msg_change_event`.
+        name: String,
+        /// Template and whether it is allowed.
+        choices: Vec<(String, bool)>,
+    },
+    /// What became of subscribe notifications.
+    NoticeSent {
+        /// Template, error code (`0`: it arrived), and WeChat's word for it.
+        results: Vec<(String, String, String)>,
+        /// The message ids, joined: what tells two such events of one second apart.
+        msg_ids: String,
+    },
+    /// Something about the account's certification (认证), by the event's name.
+    Certification {
+        /// `annual_renew`, `verify_expired`, `qualification_verify_success` …
+        name: String,
+        /// When it ends or failed, in seconds since 1970.
+        at_s: Option<i64>,
+        /// Why it failed.
+        reason: String,
     },
     /// Any other event: acknowledge it and go on.
     Other {
@@ -168,9 +200,14 @@ impl Kind {
                 Event::Unsubscribe => "unsubscribe",
                 Event::Scan { .. } => "scan",
                 Event::Location => "location",
-                Event::Click { .. } => "click",
                 Event::View { .. } => "view",
-                Event::Revoked { name } | Event::Other { name } => name,
+                Event::TemplateSent { .. } => "templatesendjobfinish",
+                Event::NoticeSent { .. } => "subscribe_msg_sent_event",
+                Event::Click { name, .. }
+                | Event::Consent { name, .. }
+                | Event::Revoked { name }
+                | Event::Certification { name, .. }
+                | Event::Other { name } => name,
             },
         }
     }

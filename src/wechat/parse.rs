@@ -56,7 +56,7 @@ pub fn parse(xml: &[u8]) -> Result<Inbound, Malformed> {
     let event_key = text(event_key);
     let kind = match msg_type.to_ascii_lowercase().as_str() {
         "event" => match trimmed(event) {
-            Some(event) => Kind::Event(happened(&event, &event_key)),
+            Some(event) => Kind::Event(happened(xml, &event, &event_key, &text(upper_id.clone()))?),
             None => Kind::Unknown("event without a name".into()),
         },
         known => message(known, rest).unwrap_or(Kind::Unknown(msg_type)),
@@ -65,13 +65,17 @@ pub fn parse(xml: &[u8]) -> Result<Inbound, Malformed> {
         // It is the platform that tells of it.
         from = concerned;
     }
+    let upper_id = match &kind {
+        Kind::Event(Event::NoticeSent { msg_ids, .. }) => msg_ids.clone(),
+        _ => text(upper_id),
+    };
     Ok(Inbound {
         to: trimmed(to).unwrap_or_default(),
         from: OpenId::new(from),
         created_s: created.unwrap_or_default(),
         msg_id,
         kind,
-        marks: [event_key, text(upper_id), text(ticket)],
+        marks: [event_key, upper_id, text(ticket)],
     })
 }
 
@@ -109,8 +113,8 @@ fn message(msg_type: &str, fields: [Option<Cow<'_, str>>; 14]) -> Option<Kind> {
     })
 }
 
-fn happened(event: &str, key: &str) -> Event {
-    match event.to_ascii_lowercase().as_str() {
+fn happened(xml: &[u8], event: &str, key: &str, msg_id: &str) -> Result<Event, Malformed> {
+    Ok(match event.to_ascii_lowercase().as_str() {
         "subscribe" => {
             let scene = key.strip_prefix("qrscene_").unwrap_or(key);
             Event::Subscribe { scene: (!scene.is_empty()).then(|| scene.to_owned()) }
@@ -118,13 +122,60 @@ fn happened(event: &str, key: &str) -> Event {
         "unsubscribe" => Event::Unsubscribe,
         "scan" => Event::Scan { scene: key.to_owned() },
         "location" => Event::Location,
-        "click" => Event::Click { key: key.to_owned() },
+        name @ ("click" | "scancode_push" | "scancode_waitmsg") => {
+            Event::Click { name: name.to_owned(), key: key.to_owned() }
+        }
         "view" => Event::View { url: key.to_owned() },
         name @ ("user_authorization_revoke" | "user_authorization_cancellation") => {
             Event::Revoked { name: name.to_owned() }
         }
+        "templatesendjobfinish" => {
+            let [status] = xml::fields(xml, &[("Status", LONG)])?;
+            Event::TemplateSent { msg_id: msg_id.trim().to_owned(), status: text(status).trim().to_owned() }
+        }
+        name @ "subscribe_msg_popup_event" => consent(xml, name, "SubscribeMsgPopupEvent")?,
+        name @ "subscribe_msg_change_event" => consent(xml, name, "SubscribeMsgChangeEvent")?,
+        "subscribe_msg_sent_event" => notice_sent(xml)?,
+        name if CERTIFICATION.contains(&name) => {
+            let [expires, failed, reason] =
+                xml::fields(xml, &[("ExpiredTime", NAME), ("FailTime", NAME), ("FailReason", LONG)])?;
+            let at_s = trimmed(expires.or(failed)).and_then(|at| at.parse().ok());
+            Event::Certification { name: name.to_owned(), at_s, reason: text(reason) }
+        }
         name => Event::Other { name: name.to_owned() },
-    }
+    })
+}
+
+/// The events about the account's certification (§3).
+const CERTIFICATION: [&str; 6] = [
+    "qualification_verify_success",
+    "qualification_verify_fail",
+    "naming_verify_success",
+    "naming_verify_fail",
+    "annual_renew",
+    "verify_expired",
+];
+
+/// `List` repeats inside its one wrapper (§3).
+fn consent(xml: &[u8], name: &str, wrapper: &str) -> Result<Event, Malformed> {
+    let wanted = [("TemplateId", NAME), ("SubscribeStatusString", NAME)];
+    let choice = |[template, status]: [Option<Cow<'_, str>>; 2]| {
+        Some((trimmed(template)?, text(status).trim().eq_ignore_ascii_case("accept")))
+    };
+    let choices = xml::records(xml, &[wrapper, "List"], &wanted)?.into_iter().filter_map(choice);
+    Ok(Event::Consent { name: name.to_owned(), choices: choices.collect() })
+}
+
+fn notice_sent(xml: &[u8]) -> Result<Event, Malformed> {
+    let wanted = [("TemplateId", NAME), ("ErrorCode", NAME), ("ErrorStatus", LONG), ("MsgID", NAME)];
+    let mut msg_ids = String::new();
+    let result = |[template, code, status, id]: [Option<Cow<'_, str>>; 4]| {
+        msg_ids.extend([text(id).trim(), " "]);
+        Some((trimmed(template)?, text(code).trim().to_owned(), text(status).trim().to_owned()))
+    };
+    let found = xml::records(xml, &["SubscribeMsgSentEvent", "List"], &wanted)?;
+    let results = found.into_iter().filter_map(result).collect();
+    Ok(Event::NoticeSent { results, msg_ids })
 }
 
 /// A field as it came; empty when it did not.
@@ -204,12 +255,77 @@ mod tests {
             ("scan", "7", Event::Scan { scene: s("7") }),
             ("SCAN", "7", Event::Scan { scene: s("7") }),
             ("LOCATION", "", Event::Location),
-            ("click", "MY_TICKETS", Event::Click { key: s("MY_TICKETS") }),
+            ("click", "MY_TICKETS", Event::Click { name: s("click"), key: s("MY_TICKETS") }),
+            ("scancode_waitmsg", "6", Event::Click { name: s("scancode_waitmsg"), key: s("6") }),
             ("VIEW", "http://a/", Event::View { url: s("http://a/") }),
-            ("TEMPLATESENDJOBFINISH", "", Event::Other { name: s("templatesendjobfinish") }),
+            ("MASSSENDJOBFINISH", "", Event::Other { name: s("masssendjobfinish") }),
         ] {
             assert_eq!(kind(name, key), Kind::Event(expected), "{name}");
         }
+    }
+
+    #[test]
+    fn what_became_of_notices_and_what_is_said_of_the_account_is_read_with_all_of_a_list() {
+        let s = str::to_owned;
+        let kind = |inner: &str| match event(inner).kind {
+            Kind::Event(event) => event,
+            other => panic!("{other:?}"),
+        };
+        let status = "<Status><![CDATA[failed:user block]]></Status>";
+        assert_eq!(
+            kind(&format!("<Event>TEMPLATESENDJOBFINISH</Event><MsgID>200163836</MsgID>{status}")),
+            Event::TemplateSent { msg_id: s("200163836"), status: s("failed:user block") }
+        );
+        let item = |template: &str, said: &str| {
+            format!(
+                "<List><TemplateId><![CDATA[{template}]]></TemplateId><SubscribeStatusString>{said}</SubscribeStatusString></List>"
+            )
+        };
+        let both = item("A", "accept") + &item("B", "reject");
+        assert_eq!(
+            kind(&format!(
+                "<Event>subscribe_msg_popup_event</Event><SubscribeMsgPopupEvent>{both}</SubscribeMsgPopupEvent>"
+            )),
+            Event::Consent {
+                name: s("subscribe_msg_popup_event"),
+                choices: vec![(s("A"), true), (s("B"), false)]
+            }
+        );
+        let elsewhere = format!(
+            "<Event>subscribe_msg_change_event</Event><Other>{both}</Other><X><SubscribeMsgChangeEvent>{both}</SubscribeMsgChangeEvent></X>"
+        );
+        assert_eq!(
+            kind(&elsewhere),
+            Event::Consent { name: s("subscribe_msg_change_event"), choices: Vec::new() },
+            "only where the list belongs"
+        );
+        let sent = |id: &str| {
+            format!(
+                "<Event>subscribe_msg_sent_event</Event><SubscribeMsgSentEvent><List><TemplateId>A</TemplateId><MsgID>{id}</MsgID><ErrorCode>0</ErrorCode><ErrorStatus>success</ErrorStatus></List></SubscribeMsgSentEvent>"
+            )
+        };
+        let results = vec![(s("A"), s("0"), s("success"))];
+        assert_eq!(kind(&sent("7")), Event::NoticeSent { results, msg_ids: s("7 ") });
+        assert_ne!(event(&sent("7")).key(), event(&sent("8")).key(), "two of one second are two");
+        assert_eq!(
+            kind("<Event>verify_expired</Event><ExpiredTime>1442401156</ExpiredTime>"),
+            Event::Certification {
+                name: s("verify_expired"),
+                at_s: Some(1_442_401_156),
+                reason: String::new()
+            }
+        );
+        assert_eq!(
+            kind("<Event>naming_verify_fail</Event><FailTime>x</FailTime><FailReason>by time</FailReason>"),
+            Event::Certification { name: s("naming_verify_fail"), at_s: None, reason: s("by time") }
+        );
+        let many = item("A", "accept").repeat(5_000);
+        let Event::Consent { choices, .. } = kind(&format!(
+            "<Event>subscribe_msg_popup_event</Event><SubscribeMsgPopupEvent>{many}</SubscribeMsgPopupEvent>"
+        )) else {
+            panic!("another event")
+        };
+        assert_eq!(choices.len(), super::xml::MAX_RECORDS);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 pub const SUCCESS: &str = "success";
 
 /// A passive text reply in plain XML. `from` is the account's original id, `Inbound::to`. Characters XML forbids are
-/// dropped from the text; its length is the caller's business, see [`fit`].
+/// dropped from the text; its length is the caller's business, see [`fit`](crate::bubble::fit).
 pub fn text_xml(to: &OpenId, from: &str, now: Timestamp, text: &str) -> String {
     let mut xml = String::with_capacity(240 + text.len());
     xml.push_str("<xml>");
@@ -36,58 +36,6 @@ pub fn sealed_xml(crypt: &Crypt, now: Timestamp, nonce: &str, random: [u8; 16], 
     xml::push_cdata(&mut sealed, "Nonce", nonce);
     sealed.push_str("</xml>");
     sealed
-}
-
-/// `text` cut to at most `max_bytes` with "…" at the end, if it is longer: after a sentence where one ends in the last
-/// third, and never inside a link `<a …>…</a>`. Where a link alone is too long, its words stand without it.
-pub fn fit(text: &str, max_bytes: usize) -> String {
-    const MORE: &str = "…";
-    if text.len() <= max_bytes {
-        return text.to_owned();
-    }
-    let Some(room) = max_bytes.checked_sub(MORE.len()) else { return String::new() };
-    let links = links(text);
-    let inside = |at: usize| links.iter().find(|(start, end)| *start < at && at < *end);
-    let mut cut = (0..=room).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    if let Some((start, _)) = inside(cut) {
-        cut = *start;
-    }
-    if text[..cut].trim().is_empty() && !links.is_empty() {
-        return fit(&without_links(text, &links), max_bytes);
-    }
-    let ends = text[..cut].char_indices().rev().take_while(|(at, _)| *at >= room / 3 * 2);
-    let sentence = ends
-        .filter(|(_, c)| matches!(c, '。' | '！' | '？' | '；' | '\n'))
-        .map(|(at, c)| at + c.len_utf8())
-        .find(|after| inside(*after).is_none());
-    let kept = text[..sentence.unwrap_or(cut)].trim_end();
-    [kept, MORE].concat()
-}
-
-/// Where the links begin and end. A tag that is never closed is not one.
-fn links(text: &str) -> Vec<(usize, usize)> {
-    const CLOSE: &str = "</a>";
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(start) = text[from..].find("<a ").map(|at| from + at) {
-        let Some(end) = text[start..].find(CLOSE).map(|at| start + at + CLOSE.len()) else { break };
-        found.push((start, end));
-        from = end;
-    }
-    found
-}
-
-fn without_links(text: &str, links: &[(usize, usize)]) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut from = 0;
-    for (start, end) in links {
-        plain.push_str(&text[from..*start]);
-        let words = text[*start..*end].split_once('>').map_or("", |(_, words)| words);
-        plain.push_str(words.strip_suffix("</a>").unwrap_or_default());
-        from = *end;
-    }
-    plain.push_str(&text[from..]);
-    plain
 }
 
 /// A passive reply as the follower's phone gets it.
@@ -179,7 +127,7 @@ fn read_plain(xml: &str) -> Result<Reply, BadReply> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadReply, fit, open_reply, read_reply, sealed_xml, text_xml};
+    use super::{BadReply, open_reply, read_reply, sealed_xml, text_xml};
     use crate::clock::Timestamp;
     use crate::config::Secret;
     use crate::wechat::xml::illegal;
@@ -232,29 +180,6 @@ mod tests {
         assert_eq!(read_reply(&plain("a").replace('a', "\u{b}"), None), Err(BadReply::Character));
     }
 
-    #[test]
-    fn a_text_that_is_too_long_ends_after_a_sentence() {
-        assert_eq!(fit("房租能免。", 2048), "房租能免。");
-        assert_eq!(fit("一二三四五六。七八九十", 27), "一二三四五六。…");
-        // The only sentence ends too early to stop there.
-        assert_eq!(fit("一。二三四五六七八九十", 27), "一。二三四五六七…");
-        assert_eq!(fit("一二三四五", 10), "一二…");
-        assert_eq!((fit("一二", 3), fit("一二", 2)), ("…".into(), String::new()));
-    }
-
-    #[test]
-    fn a_link_is_kept_whole_or_left_out() {
-        let link = "<a href=\"https://a.cn/x。y\">办事指南。点这里</a>";
-        let text = format!("{}{link}后面还有很多很多很多话", "前".repeat(40));
-        for max in 0..text.len() {
-            let cut = fit(&text, max);
-            assert!(cut.len() <= max);
-            assert!(!cut.contains("<a ") || cut.contains("</a>"), "{max}: {cut}");
-        }
-        assert_eq!(fit(&format!("{link}完"), 20), "办事指南。…");
-        assert_eq!(fit("<a href=没有写完的链接，一直到最后", 20), "<a href=没有写…");
-    }
-
     proptest::proptest! {
         #[test]
         fn every_text_arrives_without_what_xml_forbids(text in "(]|>|<|&|\\PC|[\0-\u{1f}]|\u{fffe}){1,200}") {
@@ -264,13 +189,6 @@ mod tests {
             let sealed = sealed_xml(&crypt, NOW, "n", [1; 16], &plain(&text));
             proptest::prop_assert_eq!(read_reply(&plain(&text), None), Ok(Some(kept.clone())));
             proptest::prop_assert_eq!(read_reply(&sealed, Some(&crypt)), Ok(Some(kept)));
-        }
-
-        #[test]
-        fn a_fitted_text_fits(text in "(<a href=\"x\">|</a>|。|\\PC){0,80}", max in 0_usize..200) {
-            let cut = fit(&text, max);
-            proptest::prop_assert!(cut.len() <= max);
-            proptest::prop_assert!(text.len() > max || cut == text);
         }
 
         #[test]

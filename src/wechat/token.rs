@@ -13,6 +13,8 @@ use std::time::Duration;
 const PATH: &str = "/cgi-bin/stable_token";
 /// Renewed when less is left; the platform makes a new one at the same moment.
 const EARLY: Duration = Duration::from_secs(300);
+/// Up to so much later, so that services that began together do not all ask together.
+const JITTER: Duration = Duration::from_secs(60);
 /// WeChat wants force_refresh no more often than this; ordinary renewals are held to it too.
 const PACE: Duration = Duration::from_secs(30);
 const FORCED_A_DAY: usize = 20;
@@ -66,6 +68,8 @@ struct Pause {
 struct Cached {
     value: Arc<str>,
     ends: Timestamp,
+    /// Renewed when less than this is left.
+    early: Duration,
 }
 
 #[derive(Serialize)]
@@ -90,7 +94,7 @@ impl Tokens {
             state.cached.clone().filter(|cached| now < cached.ends)
         };
         let Some(cached) = cached else { return self.fetch(wire, None, false).await };
-        if cached.ends.since(now) < EARLY {
+        if cached.ends.since(now) < cached.early {
             // Who finds the turn taken goes on with the old token, as does this one when the new does not come.
             if let Some(_turn) = self.turn.try_lock().ok().filter(|_| self.state().may_renew(now)) {
                 return Ok(self.ask(wire, false).await.unwrap_or(cached.value));
@@ -146,7 +150,7 @@ impl Tokens {
             Ok(answer) => match (answer.errcode.unwrap_or_default(), answer.access_token) {
                 (0, Some(token)) if !token.is_empty() => {
                     let lasts = Duration::from_secs(answer.expires_in.unwrap_or(7200).min(7200));
-                    Ok(Cached { value: token.into(), ends: now.after(lasts) })
+                    Ok(Cached { value: token.into(), ends: now.after(lasts), early: early() })
                 }
                 (code, _) => match outcome::judge_token(code, &answer.errmsg) {
                     Some((sentence, pause)) => Err(state.pause(now, Stops::Fetching, sentence, pause)),
@@ -187,6 +191,13 @@ impl Tokens {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long before its end a token is renewed. Without randomness all renew together, which only costs WeChat.
+fn early() -> Duration {
+    let mut byte = [0_u8];
+    let _ = getrandom::fill(&mut byte);
+    EARLY - JITTER.mul_f64(f64::from(byte[0]) / 255.0)
 }
 
 impl State {

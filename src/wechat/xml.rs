@@ -9,6 +9,9 @@ use std::borrow::Cow;
 /// Deeper than any push of WeChat's; more is an attack on the parser.
 const MAX_DEPTH: usize = 16;
 
+/// So many elements of one name are read from a list; WeChat's own lists have a handful.
+pub(super) const MAX_RECORDS: usize = 32;
+
 /// A field to look for: its name (case-sensitive, §3) and the most bytes its text may have.
 pub(super) type Wanted = (&'static str, usize);
 
@@ -18,44 +21,40 @@ pub(super) fn fields<'x, const N: usize>(
     xml: &'x [u8],
     wanted: &[Wanted; N],
 ) -> Result<[Option<Cow<'x, str>>; N], Malformed> {
+    let found = records(xml, &[], wanted)?.into_iter().next();
+    found.ok_or(Malformed("XML 不完整"))
+}
+
+/// The same of every element that is found by going down this path from the root: [`MAX_RECORDS`] at most.
+pub(super) fn records<'x, const N: usize>(
+    xml: &'x [u8],
+    path: &[&str],
+    wanted: &[Wanted; N],
+) -> Result<Vec<[Option<Cow<'x, str>>; N]>, Malformed> {
     let xml = std::str::from_utf8(xml).map_err(|_| Malformed("正文不是 UTF-8"))?;
     let mut reader = Reader::from_str(xml);
     let config = reader.config_mut();
     config.expand_empty_elements = true;
     config.allow_dangling_amp = true;
-    let mut found = [const { None }; N];
-    let mut field: Option<usize> = None;
+    let mut walk = Walk { path, wanted, depth: 0, matched: 0, rooted: false, field: None, found: Vec::new() };
     let mut value = Value::default();
-    let (mut depth, mut rooted) = (0_usize, false);
     loop {
         match reader.read_event().map_err(|_| Malformed("不是合法的 XML"))? {
             Event::Start(start) => {
-                if depth == 0 && std::mem::replace(&mut rooted, true) {
-                    return Err(Malformed("XML 有不止一个根元素"));
-                }
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Malformed("XML 嵌套过深"));
-                }
-                if depth == 2 {
-                    let name = start.name();
-                    field = wanted.iter().position(|(wanted, _)| *wanted == name.as_ref());
+                if walk.enter(start.name().as_ref())? {
                     value = Value::default();
                 }
             }
-            Event::End(_) => {
-                if let Some(at) = field.take_if(|_| depth == 2) {
-                    keep(&mut found[at], std::mem::take(&mut value), wanted[at].1)?;
-                }
-                depth = depth.checked_sub(1).ok_or(Malformed("不是合法的 XML"))?;
-            }
-            Event::Text(text) if depth == 2 => value.bare(text.into_inner()),
-            Event::CData(text) if depth == 2 => value.cdata(text.into_inner()),
-            Event::GeneralRef(name) if depth == 2 => value.reference(&name),
-            Event::Text(text) if depth == 0 && !text.chars().all(|c| c.is_whitespace() || illegal(c)) => {
+            Event::End(_) => walk.leave(&mut value)?,
+            Event::Text(text) if walk.is_inside() => value.bare(text.into_inner()),
+            Event::CData(text) if walk.is_inside() => value.cdata(text.into_inner()),
+            Event::GeneralRef(name) if walk.is_inside() => value.reference(&name),
+            Event::Text(text)
+                if walk.depth == 0 && !text.chars().all(|c| c.is_whitespace() || illegal(c)) =>
+            {
                 return Err(Malformed("XML 根元素之外还有文字"));
             }
-            Event::CData(_) | Event::GeneralRef(_) if depth == 0 => {
+            Event::CData(_) | Event::GeneralRef(_) if walk.depth == 0 => {
                 return Err(Malformed("XML 根元素之外还有文字"));
             }
             Event::DocType(_) => return Err(Malformed("XML 含有 DOCTYPE")),
@@ -63,10 +62,67 @@ pub(super) fn fields<'x, const N: usize>(
             _ => {}
         }
     }
-    if depth != 0 || !rooted {
+    if walk.depth != 0 || !walk.rooted {
         return Err(Malformed("XML 不完整"));
     }
-    Ok(found)
+    Ok(walk.found)
+}
+
+/// Where the reader is, and what it has found.
+struct Walk<'w, 'x, const N: usize> {
+    path: &'w [&'w str],
+    wanted: &'w [Wanted; N],
+    depth: usize,
+    /// So many names of the path the open elements agree with.
+    matched: usize,
+    rooted: bool,
+    field: Option<usize>,
+    found: Vec<[Option<Cow<'x, str>>; N]>,
+}
+
+impl<'x, const N: usize> Walk<'_, 'x, N> {
+    /// An element begins; whether it is, or might be, a field.
+    fn enter(&mut self, name: &str) -> Result<bool, Malformed> {
+        if self.depth == 0 && std::mem::replace(&mut self.rooted, true) {
+            return Err(Malformed("XML 有不止一个根元素"));
+        }
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Malformed("XML 嵌套过深"));
+        }
+        let record = self.path.len() + 1;
+        if self.depth > 1 && self.matched + 2 == self.depth && self.path.get(self.matched) == Some(&name) {
+            self.matched += 1;
+        }
+        let in_path = self.matched == self.path.len();
+        if in_path && self.depth == record && self.found.len() < MAX_RECORDS {
+            self.found.push([const { None }; N]);
+        }
+        let is_field = in_path && self.depth == record + 1;
+        if is_field {
+            self.field = self.wanted.iter().position(|(wanted, _)| *wanted == name);
+        }
+        Ok(is_field)
+    }
+
+    /// An element ends; its text is kept if it is a field.
+    fn leave(&mut self, value: &mut Value<'x>) -> Result<(), Malformed> {
+        if self.is_inside()
+            && let (Some(at), Some(record)) = (self.field.take(), self.found.last_mut())
+        {
+            keep(&mut record[at], std::mem::take(value), self.wanted[at].1)?;
+        }
+        if self.depth > 1 && self.matched + 1 == self.depth {
+            self.matched -= 1;
+        }
+        self.depth = self.depth.checked_sub(1).ok_or(Malformed("不是合法的 XML"))?;
+        Ok(())
+    }
+
+    /// What is read now is the text of a direct child of a record.
+    fn is_inside(&self) -> bool {
+        self.matched == self.path.len() && self.depth == self.path.len() + 2
+    }
 }
 
 fn keep<'x>(place: &mut Option<Cow<'x, str>>, value: Value<'x>, most: usize) -> Result<(), Malformed> {

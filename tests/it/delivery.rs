@@ -35,7 +35,7 @@ async fn outside_the_window_it_waits_the_console_says_why_and_the_next_word_brin
     let wang = house.colleague("王敏").await;
     answer(&wang, &ticket, "可以，请带租赁合同到经发办。").await;
     let page = wang.sees(&ticket, "等待用户来信后送达").await;
-    assert!(page.text().contains("超过 48 小时没有来信"), "{}", page.text());
+    assert!(page.text().contains("已超过微信的互动时限"), "{}", page.text());
     assert!(house.custom("ming").is_empty());
     house.after(seconds(3600)).await;
     let said = house.said("ming", "进度").await.unwrap();

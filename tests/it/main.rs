@@ -10,6 +10,7 @@ mod delivery;
 mod ears;
 mod erasure;
 mod harness;
+mod ladder;
 mod matching;
 mod platform;
 mod process;

@@ -4,7 +4,8 @@ use super::*;
 
 fn undeliverable(chat: &mut Chat, say: &Say, later: Later) {
     let (delivery, ticket, text) = (say.delivery, say.ticket, say.text.clone());
-    chat.happens(Event::Undeliverable { delivery, ticket, text, why: "超过48小时".into(), later });
+    let (why, shut, rungs) = ("超过48小时".into(), None, Vec::new());
+    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs });
 }
 
 /// A chat whose answer could not be sent.
@@ -90,4 +91,109 @@ fn however_many_answers_wait_the_memory_fits_into_the_store() {
         chat.after(HOUR);
     }
     assert!(chat.memory.more.len() <= 4);
+}
+
+#[test]
+fn the_book_of_the_window_goes_by_what_the_follower_did_and_what_was_sent() {
+    let mut chat = Chat::begin();
+    let left = |chat: &Chat| chat.memory.window.open(chat.now).map(|right| (right.left, right.of));
+    assert_eq!(left(&chat), None);
+    chat.happens(Event::Clicked("菜单".into()));
+    assert_eq!(left(&chat), Some((3, 3)));
+    chat.said("外星人来开公司要不要护照");
+    assert_eq!(left(&chat), Some((5, 5)));
+    chat.staff(Act::Answer("要。".into()));
+    let say = chat.says[0].clone();
+    chat.happens(Event::Delivered(say.delivery));
+    assert_eq!(left(&chat), Some((4, 5)), "a reply costs nothing, a message one");
+    chat.happens(Event::Tapped { says: "房租".into(), id: "kb:none".into() });
+    assert_eq!(left(&chat), Some((4, 5)), "a tap is no message that gives five again");
+    chat.after(47 * HOUR);
+    assert_eq!(left(&chat), Some((4, 5)));
+    chat.after(HOUR);
+    assert_eq!(left(&chat), None);
+    chat.said("在吗");
+    let (delivery, ticket, text) = (say.delivery, say.ticket, say.text.clone());
+    let (why, later, rungs) = (String::new(), Later::OnContact, Vec::new());
+    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut: Some(Shut::Spent), rungs });
+    assert_eq!(left(&chat), Some((0, 5)), "WeChat knows better");
+}
+
+#[test]
+fn what_else_was_tried_is_kept_with_the_message_and_a_consent_is_used_once() {
+    let (mut chat, delivery) = with_a_parked_answer();
+    let consents = |chat: &Chat| chat.memory.consents.iter().map(|consent| consent.n).collect::<Vec<_>>();
+    let allow = |allowed| Event::Consented(vec![("T1".to_owned(), allowed)]);
+    chat.happens(allow(true));
+    chat.happens(allow(true));
+    assert_eq!(consents(&chat), [2]);
+    let tried = |channel, result| Rung { at: Timestamp::from_s(1), channel, result };
+    let climb = |chat: &mut Chat, rungs: Vec<Rung>| {
+        let (ticket, text, why) = (chat.ticket().id, Text::from("要。"), String::new());
+        let (later, shut) = (Later::OnContact, None);
+        chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs });
+    };
+    climb(&mut chat, vec![tried(Channel::Subscribe, RungResult::Taken("T1".into()))]);
+    assert_eq!(consents(&chat), [1]);
+    let fate = |known_by: &str, lost: Option<&str>, channel| NoticeFate {
+        channel,
+        known_by: known_by.into(),
+        lost: lost.map(Into::into),
+    };
+    chat.happens(Event::Noticed(vec![fate("T1", None, Channel::Subscribe)]));
+    // WeChat's word about a template message may come before it is noted that it was sent.
+    chat.happens(Event::Noticed(vec![fate("200163836", Some("对方拒收"), Channel::Template)]));
+    assert_eq!(chat.rungs.len(), 2);
+    climb(&mut chat, vec![tried(Channel::Template, RungResult::Taken("200163836".into()))]);
+    let results: Vec<_> =
+        chat.rungs.iter().map(|(of, rung)| (*of == delivery, rung.result.clone())).collect();
+    assert_eq!(
+        results,
+        [
+            (true, RungResult::Taken("T1".into())),
+            (true, RungResult::Arrived),
+            (true, RungResult::Taken("200163836".into())),
+            (true, RungResult::Lost("对方拒收".into())),
+        ]
+    );
+    climb(&mut chat, vec![tried(Channel::Subscribe, RungResult::NotAllowed("T1".into()))]);
+    assert_eq!(consents(&chat), Vec::<u8>::new());
+    chat.happens(allow(true));
+    chat.happens(allow(false));
+    assert_eq!(consents(&chat), Vec::<u8>::new(), "taken back");
+    for n in 0..100 {
+        chat.happens(Event::Consented(vec![(format!("T{n}"), true)]));
+        chat.happens(Event::Noticed(vec![fate(&n.to_string(), None, Channel::Template)]));
+    }
+    assert!(chat.memory.consents.len() <= 4 && chat.memory.early.len() <= 8, "bounded");
+}
+
+fn pages() -> Option<crate::answer_link::AnswerLinks> {
+    Some(crate::answer_link::AnswerLinks::new("https://a.cn", [7; 32], 24 * HOUR))
+}
+
+#[test]
+fn a_long_answer_is_one_message_with_a_link_to_the_rest_or_a_few_messages() {
+    let long = "先带营业执照和租赁合同到服务中心。".repeat(60);
+    assert!(long.len() > 2_048);
+    let mut chat = Chat::begin();
+    chat.settings.pages = pages();
+    chat.said("外星人来开公司要不要护照");
+    assert_eq!(chat.staff(Act::Answer(long.clone())), None);
+    let [say] = chat.says.as_slice() else { panic!("one message") };
+    assert!(say.text.len() <= crate::knowledge::MAX_REPLY && say.text.contains("https://a.cn/t/"));
+    assert!(say.text.contains("服务中心。…"), "cut after a sentence: {}", say.text);
+    assert_eq!(chat.staff(Act::Answer("答".repeat(4_001))), Some(Refusal::TooLong(12_000)));
+
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    assert_eq!(chat.staff(Act::Answer(long.clone())), None);
+    assert_eq!(chat.says.len(), 2);
+    for say in &chat.says {
+        assert!(say.text.len() <= crate::knowledge::MAX_REPLY);
+        assert!(say.text.contains("服务中心。\n\n——"), "each ends with a sentence: {}", say.text);
+    }
+    assert_ne!(chat.says[0].delivery, chat.says[1].delivery);
+    assert!(matches!(chat.staff(Act::Answer("答".repeat(4_001))), Some(Refusal::TooLong(_))));
+    assert_eq!(chat.says.len(), 2, "nothing of what was refused is sent");
 }

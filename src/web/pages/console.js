@@ -94,10 +94,12 @@
   const text = byId("text");
 
   function count() {
-    const left = Number(form.dataset.room) - new TextEncoder().encode(text.value.trim()).length;
+    const bytes = new TextEncoder().encode(text.value.trim()).length;
+    const left = Number(form.dataset.room) - bytes;
     const room = byId("room");
     room.classList.toggle("late", left < 0);
-    if (left < 0) room.textContent = `超出约 ${Math.ceil(-left / 3)} 个字，装不进一条微信消息`;
+    if (left < 0) room.textContent = `超出约 ${Math.ceil(-left / 3)} 个字，请删减`;
+    else if (bytes > Number(form.dataset.one)) room.textContent = form.dataset.how;
     else room.textContent = text.value ? `还可写约 ${Math.floor(left / 3)} 个字` : "";
   }
 
