@@ -129,6 +129,7 @@ impl Courier {
                     RefusedKind::WindowClosed
                     | RefusedKind::CountSpent
                     | RefusedKind::Unreachable
+                    | RefusedKind::NextRung
                     | RefusedKind::Unknown => Later::OnContact,
                     RefusedKind::NotAllowed => {
                         self.notices.put(
