@@ -159,6 +159,7 @@ impl Courier {
                     RefusedKind::WindowClosed
                     | RefusedKind::CountSpent
                     | RefusedKind::Unreachable
+                    | RefusedKind::NextRung
                     | RefusedKind::Unknown => Later::OnContact,
                     RefusedKind::NotAllowed => {
                         self.notices.put(

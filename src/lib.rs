@@ -27,6 +27,8 @@ pub mod conversation;
 
 pub mod store;
 
+pub mod media;
+
 pub mod wechat;
 
 pub mod config;

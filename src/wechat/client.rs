@@ -1,21 +1,17 @@
-//! Calls with the account's token: messages to followers outside a response (PROTOCOL.md §7), and the JSON calls that
-//! other files here describe ([`Api`]). The token is handled and every answer sorted by what to do. Knows nothing of
-//! windows, retries over time or who the follower is.
+//! Calls with the account's token (PROTOCOL.md §6), which other files here describe: the token is handled and every answer
+//! sorted by what to do. Knows nothing of what is called or sent, of windows, or of retries over time.
 
-use super::OpenId;
-use super::outcome::{self, CallError, Outcome, Trouble, Verdict};
+use super::outcome::{self, CallError, Outcome, Trouble, Verdict, Way};
 use super::token::{Failure, Tokens};
-use super::wire::{Answer, ClientError, Wire};
+use super::wire::{Answer, ClientError, Raw, Request, Wire};
 use crate::clock::Clock;
 use crate::config::Secret;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-const SEND: &str = "/cgi-bin/message/custom/send";
-
 /// One account's way to api.weixin.qq.com. Share it: it keeps the token and the connections.
 pub struct Client {
-    wire: Wire,
+    pub(super) wire: Wire,
     tokens: Tokens,
 }
 
@@ -28,25 +24,6 @@ pub(super) struct Api {
     pub(super) meaning: fn(i64) -> Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
-    touser: &'a str,
-    msgtype: &'static str,
-    text: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aimsgcontext: Option<AiContext>,
-}
-
-#[derive(Serialize)]
-struct Text<'a> {
-    content: &'a str,
-}
-
-#[derive(Serialize)]
-struct AiContext {
-    is_ai_msg: u8,
-}
-
 impl Client {
     /// A client for one account; nothing is called yet. `api_base` is `https://api.weixin.qq.com`, or `http://` on
     /// loopback for the sandbox.
@@ -54,32 +31,34 @@ impl Client {
         Ok(Self { wire: Wire::new(api_base)?, tokens: Tokens::new(app_id.to_owned(), secret, clock) })
     }
 
-    /// Sends a text of at most [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES). `from_bot` has WeChat print under it that it
-    /// was made by AI. Makes at most three attempts and two token calls, all of them because of a disowned token.
-    pub async fn custom_text(&self, to: &OpenId, text: &str, from_bot: bool) -> Outcome {
-        let message = Message {
-            touser: to.as_str(),
-            msgtype: "text",
-            text: Text { content: text },
-            aimsgcontext: from_bot.then_some(AiContext { is_ai_msg: 1 }),
-        };
-        let judge = |answer: Answer| outcome::judge(answer.errcode, &answer.errmsg);
-        let sent = self.call(SEND, Some(&message), judge).await;
-        sent.unwrap_or_else(|Failure { why, after }| Outcome::Transient { why, after })
-    }
-
-    /// Calls an interface, with a POST where there is a body; what it answers beside errcode and errmsg. As many attempts
-    /// as for a message.
+    /// Calls an interface, with a POST where there is a body; what it answers beside errcode and errmsg. Makes at most
+    /// three attempts and two token calls, all of them because of a disowned token.
     pub(super) async fn ask(
         &self,
         api: &Api,
         body: Option<&impl Serialize>,
     ) -> Result<Map<String, Value>, CallError> {
-        let judge = |answer: Answer| {
-            outcome::judge_call(answer.rest, answer.errcode, &answer.errmsg, api.what, api.meaning)
+        let request = Request::json(api.path, body).map_err(CallError::lasting)?;
+        self.call(&request, |raw| understood(&raw, |answer| api.judge(answer))).await?
+    }
+
+    /// Sends somebody something; how that ended, and what WeChat answers beside. As many attempts as [`Client::ask`].
+    pub(super) async fn deliver(
+        &self,
+        way: Way,
+        path: &str,
+        body: &impl Serialize,
+    ) -> (Outcome, Map<String, Value>) {
+        let request = match Request::json(path, Some(body)) {
+            Ok(request) => request,
+            Err(why) => return (Outcome::Transient { why, after: None }, Map::new()),
         };
-        let done = self.call(api.path, body, judge).await;
-        done.unwrap_or_else(|failure| Err(CallError { code: None, why: failure.why }))
+        let judge = |answer: Answer| {
+            let verdict = outcome::judge(way, answer.errcode, &answer.errmsg);
+            verdict.map(|outcome| (outcome, answer.rest))
+        };
+        let sent = self.call(&request, |raw| understood(&raw, judge)).await;
+        sent.unwrap_or_else(|Failure { why, after }| (Outcome::Transient { why, after }, Map::new()))
     }
 
     /// Fetches a token if there is none, to see whether the account's settings are right. The error says what to do.
@@ -92,17 +71,17 @@ impl Client {
         self.tokens.trouble()
     }
 
-    async fn call<T>(
+    /// The one loop about the token, for all calls: makes the request and judges the answer, again with another token
+    /// where that is what was wrong.
+    pub(super) async fn call<T>(
         &self,
-        path: &str,
-        body: Option<&impl Serialize>,
-        judge: impl Fn(Answer) -> Verdict<T>,
+        request: &Request<'_>,
+        judge: impl Fn(Raw) -> Verdict<T>,
     ) -> Result<T, Failure> {
         let mut token = self.tokens.current(&self.wire).await?;
         for force in [Some(false), Some(true), None] {
-            let answer = self.wire.call(path, Some(&token), body).await;
-            let answer = answer.map_err(|why| Failure { why, after: None })?;
-            match judge(answer) {
+            let raw = self.wire.call(request, Some(&token)).await;
+            match judge(raw.map_err(|why| Failure { why, after: None })?) {
                 Verdict::Done(done) => {
                     self.tokens.all_well();
                     return Ok(done);
@@ -121,5 +100,23 @@ impl Client {
         let why = "微信连续不认新取得的 access_token，请核对 AppID 是否属于此公众号".to_owned();
         self.tokens.complain(&why);
         Err(Failure { why, after: None })
+    }
+}
+
+impl Api {
+    /// Judges what this interface answered.
+    pub(super) fn judge(&self, answer: Answer) -> Verdict<Result<Map<String, Value>, CallError>> {
+        outcome::judge_call(answer.rest, answer.errcode, &answer.errmsg, self.what, self.meaning)
+    }
+}
+
+/// Judges an answer that has to be JSON. What is not may be somebody's on the way there: it may pass.
+pub(super) fn understood<T>(raw: &Raw, judge: impl FnOnce(Answer) -> Verdict<T>) -> Verdict<T> {
+    raw.answer().map_or_else(Verdict::Passing, judge)
+}
+
+impl From<Failure> for CallError {
+    fn from(Failure { why, after }: Failure) -> Self {
+        Self { code: None, why, passing: true, after }
     }
 }

@@ -228,7 +228,7 @@ impl Client {
     /// Replaces the menu. One that has faults is not sent.
     pub async fn publish_menu(&self, menu: &Menu) -> Result<(), CallError> {
         if let Some(fault) = menu.faults().into_iter().next() {
-            return Err(CallError { code: None, why: fault.what });
+            return Err(CallError::lasting(fault.what));
         }
         self.ask(&api("/cgi-bin/menu/create"), Some(menu)).await.map(|_| ())
     }

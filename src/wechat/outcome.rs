@@ -2,11 +2,14 @@
 //! what the caller should do, and in a sentence for the operator. Pure; knows no HTTP and keeps nothing.
 
 use crate::clock::Timestamp;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// After a day's quota is used up: long enough to stop, short enough to notice that an operator had it cleared.
 const AFTER_DAY_QUOTA: Duration = Duration::from_secs(30 * 60);
+/// The errcode of a media_id that is none (any more).
+pub(super) const NO_SUCH_MEDIA: i64 = 40007;
 const AFTER_MINUTE_QUOTA: Duration = Duration::from_secs(60);
 /// How long nothing is called after an error that only an operator can mend.
 pub(super) const AFTER_CREDENTIALS: Duration = Duration::from_secs(120);
@@ -43,12 +46,42 @@ pub enum RefusedKind {
     CountSpent,
     /// This person cannot be reached at all.
     Unreachable,
-    /// This account may not do it.
+    /// This account may not do it: the way is closed to everybody, and an operator should know.
     NotAllowed,
+    /// This way does not lead to this person with this message (no consent, template or field not accepted): another may.
+    NextRung,
     /// This message is wrong: it can never be sent.
     Invalid,
     /// A code nobody has told us of: it may pass.
     Unknown,
+}
+
+impl RefusedKind {
+    /// Whether the same news may still reach the person by another way (§7's ladder).
+    pub const fn leaves_another_way(self) -> bool {
+        matches!(self, Self::WindowClosed | Self::CountSpent | Self::NotAllowed | Self::NextRung)
+    }
+}
+
+/// By which interface something is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    /// Customer-service messages (§7).
+    Service,
+    /// Subscribe notifications (§8).
+    Subscribe,
+    /// Template messages (§9).
+    Template,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "客服消息",
+            Self::Subscribe => "订阅通知",
+            Self::Template => "模板消息",
+        }
+    }
 }
 
 /// Something only an operator can mend.
@@ -68,6 +101,22 @@ pub struct CallError {
     pub code: Option<i64>,
     /// What it means and what to do, for the operator.
     pub why: String,
+    /// Whether the same call may go better later.
+    pub passing: bool,
+    /// Not before this has passed; `None` leaves it to the caller's schedule.
+    pub after: Option<Duration>,
+}
+
+impl CallError {
+    /// One that lasts, and about which WeChat said no code: the call was not made, or not understood.
+    pub(super) fn lasting(why: impl Into<String>) -> Self {
+        Self { code: None, why: why.into(), passing: false, after: None }
+    }
+
+    /// 40007: the file has expired, or never was (§13). Uploading it again may help, asking again does not.
+    pub const fn is_no_such_media(&self) -> bool {
+        matches!(self.code, Some(NO_SUCH_MEDIA))
+    }
 }
 
 /// What the answer to an API call asks for.
@@ -82,14 +131,26 @@ pub(super) enum Verdict<T> {
     Halt { sentence: String, after: Duration },
 }
 
+impl<T> Verdict<T> {
+    /// The same with another ending.
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Done(done) => Verdict::Done(f(done)),
+            Self::Passing(why) => Verdict::Passing(why),
+            Self::Token => Verdict::Token,
+            Self::Halt { sentence, after } => Verdict::Halt { sentence, after },
+        }
+    }
+}
+
 /// Judges the answer to a sent message.
-pub(super) fn judge(errcode: Option<i64>, errmsg: &str) -> Verdict<Outcome> {
+pub(super) fn judge(way: Way, errcode: Option<i64>, errmsg: &str) -> Verdict<Outcome> {
     match errcode {
         None => Verdict::Passing("微信接口的回应里没有 errcode".to_owned()),
         Some(0) => Verdict::Done(Outcome::Sent),
         Some(code) => judge_account(code, errmsg).unwrap_or_else(|| {
-            let (kind, meaning) = refusal(code);
-            Verdict::Done(Outcome::Refused { code, why: with_code(meaning, code, errmsg), kind })
+            let (kind, meaning) = refusal(way, code, errmsg);
+            Verdict::Done(Outcome::Refused { code, why: with_code(&meaning, code, errmsg), kind })
         }),
     }
 }
@@ -116,7 +177,8 @@ pub(super) fn judge_call<T>(
             (_, 40200) => format!("这类公众号不能使用{what}"),
             _ => format!("微信没有接受这次{what}操作，原话是“{}”", said(errmsg)),
         };
-        Verdict::Done(Err(CallError { code: Some(code), why: with_code(&meaning, code, errmsg) }))
+        let why = with_code(&meaning, code, errmsg);
+        Verdict::Done(Err(CallError { code: Some(code), ..CallError::lasting(why) }))
     })
 }
 
@@ -155,9 +217,9 @@ const fn is_credentials(code: i64) -> bool {
     matches!(code, 40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 50004 | 50007 | 89500..=89599)
 }
 
-fn refusal(code: i64) -> (RefusedKind, &'static str) {
-    use RefusedKind::{CountSpent, Invalid, NotAllowed, Unknown, Unreachable, WindowClosed};
-    match code {
+fn refusal(way: Way, code: i64, errmsg: &str) -> (RefusedKind, Cow<'static, str>) {
+    use RefusedKind::{CountSpent, Invalid, NextRung, NotAllowed, Unknown, Unreachable, WindowClosed};
+    let (kind, meaning) = match code {
         45015 => (WindowClosed, "对方超过 48 小时没有来信或已取消关注，微信不允许主动发送"),
         45047 => (CountSpent, "对方来信后可主动发送的条数已用完"),
         40003 => (Unreachable, "微信不认得这个 OpenID，可能属于另一个公众号"),
@@ -165,14 +227,41 @@ fn refusal(code: i64) -> (RefusedKind, &'static str) {
         43019 => (Unreachable, "对方在公众号的黑名单中"),
         48002 => (Unreachable, "对方拒收公众号的消息"),
         70000 => (Unreachable, "对方处于未成年人保护模式，无法接收"),
-        48001 => (NotAllowed, "公众号没有客服消息接口的权限，请确认已完成微信认证"),
-        48004 => (NotAllowed, "客服消息接口被封禁，请登录公众平台查看通知"),
         48006 | 50001 | 50002 => (NotAllowed, "公众号的接口权限受限，请登录公众平台查看通知"),
-        40200 | 65400 => (NotAllowed, "这类公众号不能使用客服消息，或尚未开通"),
+        48001 | 48004 | 40200 | 65400 => return (NotAllowed, not_allowed(way, code).into()),
+        43101 => (NextRung, "对方没有订阅这个通知，或订阅的次数已用完"),
+        40037 => (NextRung, "模板编号不对，或模板已被删除：请在公众平台核对后改配置"),
+        41030 => (NextRung, "通知里的小程序页面不对"),
+        47003 => return (NextRung, wrong_field(errmsg).into()),
         44004 => (Invalid, "消息内容为空"),
         45002 => (Invalid, "消息超过 2048 字节"),
-        40007 => (Invalid, "素材不存在或已过期"),
+        45003 => (Invalid, "图文的标题过长"),
+        45004 => (Invalid, "图文的描述过长"),
+        45005 => (Invalid, "图文的链接过长"),
+        45008 => (Invalid, "图文多于一条"),
+        NO_SUCH_MEDIA => (Invalid, "素材不存在或已过期"),
         _ => (Unknown, "微信拒绝了这条消息"),
+    };
+    (kind, meaning.into())
+}
+
+fn not_allowed(way: Way, code: i64) -> String {
+    let name = way.name();
+    match code {
+        48001 => format!("公众号没有{name}接口的权限，请确认已完成微信认证、已开通{name}"),
+        48004 => format!("{name}接口被封禁，请登录公众平台查看通知"),
+        _ => format!("这类公众号不能使用{name}，或尚未开通"),
+    }
+}
+
+/// The field in "argument invalid! data.thing1.value invalid": nothing else of it, because a value may stand there.
+fn wrong_field(errmsg: &str) -> String {
+    let field = errmsg.split_once("data.").map(|(_, field)| field).unwrap_or_default();
+    let field: String =
+        field.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    match field.as_str() {
+        "" => "通知里有一项不合模板的规定，微信没有说是哪一项".to_owned(),
+        field => format!("通知里的 {field} 一项不合模板的规定：请核对模板里这一项的类型"),
     }
 }
 
@@ -218,10 +307,10 @@ fn with_code(meaning: &str, code: i64, errmsg: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, RefusedKind, Verdict, judge, judge_token};
+    use super::{Outcome, RefusedKind, Verdict, Way, judge, judge_token};
 
     fn kind(code: i64) -> Option<RefusedKind> {
-        match judge(Some(code), "") {
+        match judge(Way::Service, Some(code), "") {
             Verdict::Done(Outcome::Refused { kind, why, .. }) => {
                 assert!(why.contains(&code.to_string()));
                 Some(kind)
@@ -240,20 +329,23 @@ mod tests {
         for code in [48001, 48004, 48006, 50001, 50002, 40200, 65400] {
             assert_eq!(kind(code), Some(RefusedKind::NotAllowed), "{code}");
         }
-        for code in [45002, 44004, 40007] {
+        for code in [45002, 45003, 45004, 45005, 45008, 44004, 40007] {
             assert_eq!(kind(code), Some(RefusedKind::Invalid), "{code}");
+        }
+        for code in [43101, 40037, 47003, 41030] {
+            assert_eq!(kind(code), Some(RefusedKind::NextRung), "{code}");
         }
         for code in [47001, 40008, 9_001_001, i64::MAX, i64::MIN] {
             assert_eq!(kind(code), Some(RefusedKind::Unknown), "{code}");
         }
         for code in [40001, 40014, 42001, 41001] {
-            assert!(matches!(judge(Some(code), ""), Verdict::Token), "{code}");
+            assert!(matches!(judge(Way::Service, Some(code), ""), Verdict::Token), "{code}");
         }
         for code in [45009, 45011, 40164, 40125, 89503] {
-            assert!(matches!(judge(Some(code), ""), Verdict::Halt { .. }), "{code}");
+            assert!(matches!(judge(Way::Service, Some(code), ""), Verdict::Halt { .. }), "{code}");
         }
-        assert!(matches!(judge(None, ""), Verdict::Passing(_)));
-        assert!(matches!(judge(Some(-1), ""), Verdict::Passing(_)));
+        assert!(matches!(judge(Way::Service, None, ""), Verdict::Passing(_)));
+        assert!(matches!(judge(Way::Service, Some(-1), ""), Verdict::Passing(_)));
     }
 
     #[test]
@@ -267,5 +359,23 @@ mod tests {
         assert!(judge_token(40125, "").unwrap().0.contains("AppSecret"));
         assert!(judge_token(40243, "").unwrap().0.contains("冻结"));
         assert!(judge_token(-1, "").is_none());
+    }
+
+    #[test]
+    fn a_closed_way_is_called_by_its_name_and_a_wrong_field_by_its_own() {
+        let why = |way: Way, code: i64, errmsg: &str| match judge(way, Some(code), errmsg) {
+            Verdict::Done(Outcome::Refused { why, kind, .. }) => {
+                assert!(kind.leaves_another_way(), "{why}");
+                why
+            }
+            _ => panic!("{code}"),
+        };
+        assert!(why(Way::Service, 48001, "").starts_with("公众号没有客服消息接口的权限"));
+        assert!(why(Way::Subscribe, 48001, "").starts_with("公众号没有订阅通知接口的权限"));
+        assert!(why(Way::Template, 40200, "").contains("模板消息"));
+        let said = why(Way::Subscribe, 47003, "argument invalid! data.thing12.value 张三 rid: 6a-01");
+        assert!(said.contains(" thing12 ") && said.ends_with("（错误码 47003，rid 6a-01）"), "{said}");
+        assert!(!said.contains("张三"), "{said}");
+        assert!(why(Way::Template, 47003, "argument invalid").contains("没有说是哪一项"));
     }
 }

@@ -92,7 +92,7 @@ impl Client {
         let answer = self.ask(&api, Some(&body)).await?;
         let text = |name: &str| answer.get(name).and_then(|value| value.as_str()).map(ToOwned::to_owned);
         let (Some(ticket), Some(url)) = (text("ticket"), text("url")) else {
-            return Err(CallError { code: None, why: "微信的回应里没有二维码".to_owned() });
+            return Err(CallError::lasting("微信的回应里没有二维码"));
         };
         let expires_in_s = answer.get("expire_seconds").and_then(serde_json::Value::as_u64);
         Ok(SceneCode { ticket, url, expires_in_s: expires_in_s.filter(|_| validity.0.is_some()) })

@@ -140,7 +140,7 @@ impl Tokens {
             secret: self.secret.expose(),
             force_refresh: force,
         };
-        let answer = wire.post(PATH, None, &ask).await;
+        let answer = wire.post(PATH, &ask).await;
         let now = self.clock.now();
         let mut state = self.state();
         state.n_fetched += 1;

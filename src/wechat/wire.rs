@@ -1,15 +1,16 @@
-//! HTTP to api.weixin.qq.com: one request, one JSON answer, both bounded. The only file that names reqwest's builder and
+//! HTTP to api.weixin.qq.com: one request, one answer, both bounded. The only file that names reqwest's builder and
 //! rustls. Knows no error codes. No sentence it makes holds an address, because addresses here carry tokens.
 
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Url, redirect};
+use bytes::Bytes;
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Url, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long one call may take, all in all.
+/// How long one ordinary call may take, all in all.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers of the calls made here have well under one KiB, a menu some.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -47,59 +48,167 @@ pub(super) struct Wire {
     base: Url,
 }
 
+/// One request, apart from its token.
+pub(super) struct Request<'a> {
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    body: Body,
+    limits: Limits,
+}
+
+/// What a request carries. Cheap to send again.
+enum Body {
+    /// It is a GET.
+    Nothing,
+    Typed {
+        content_type: String,
+        bytes: Bytes,
+    },
+}
+
+/// What one exchange may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// All in all.
+    pub(super) within: Duration,
+    /// The most bytes of an answer that is neither JSON nor text; of those it is always [`MAX_ANSWER_BYTES`].
+    pub(super) bytes: usize,
+}
+
+impl Limits {
+    const ORDINARY: Self = Self { within: TIMEOUT, bytes: MAX_ANSWER_BYTES };
+}
+
+impl<'a> Request<'a> {
+    /// A GET with this query.
+    pub(super) fn get(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { path, query, body: Body::Nothing, limits: Limits::ORDINARY }
+    }
+
+    /// A POST of JSON in raw UTF-8 (§6), or a GET where there is no body. The error is a sentence for the operator.
+    pub(super) fn json(path: &'a str, body: Option<&impl Serialize>) -> Result<Self, String> {
+        let Some(body) = body else { return Ok(Self::get(path, &[])) };
+        let bytes = serde_json::to_vec(body).map_err(|_| "请求无法写成 JSON".to_owned())?;
+        Ok(Self::post(path, &[], "application/json; charset=utf-8".to_owned(), bytes))
+    }
+
+    /// A POST of anything.
+    pub(super) fn post(
+        path: &'a str,
+        query: &'a [(&'a str, &'a str)],
+        content_type: String,
+        bytes: Vec<u8>,
+    ) -> Self {
+        let body = Body::Typed { content_type, bytes: bytes.into() };
+        Self { path, query, body, limits: Limits::ORDINARY }
+    }
+
+    /// The same under other limits.
+    pub(super) fn under(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+/// An answer as it came.
+pub(super) struct Raw {
+    /// In lower case, without parameters; empty: none was given.
+    pub(super) content_type: String,
+    /// Content-Disposition, as far as it is text.
+    pub(super) disposition: String,
+    pub(super) bytes: Vec<u8>,
+    /// There was more than the limit, which is not here.
+    pub(super) cut: bool,
+}
+
+impl Raw {
+    /// Whether WeChat says something here, rather than giving a file.
+    pub(super) fn is_said(&self) -> bool {
+        match self.content_type.as_str() {
+            "" => self.bytes.trim_ascii_start().starts_with(b"{"),
+            kind => kind.starts_with("text/") || kind.ends_with("json"),
+        }
+    }
+
+    /// What it says. The error is a sentence for the operator.
+    pub(super) fn answer(&self) -> Result<Answer, String> {
+        if self.cut {
+            return Err("微信接口的回应过大".to_owned());
+        }
+        serde_json::from_slice(&self.bytes).map_err(|_| "微信接口的回应不是约定的 JSON".to_owned())
+    }
+}
+
 impl Wire {
     pub(super) fn new(api_base: &str) -> Result<Self, ClientError> {
         let (http, base) = way_to(api_base.trim_end_matches('/'))?;
         Ok(Self { http, base })
     }
 
-    /// Posts `body` as JSON in raw UTF-8 (§6). The error is a sentence for the operator.
-    pub(super) async fn post(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        body: &impl Serialize,
-    ) -> Result<Answer, String> {
-        self.call(path, token, Some(body)).await
+    /// Posts `body` as JSON, without a token. The error is a sentence for the operator.
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, String> {
+        self.call(&Request::json(path, Some(body))?, None).await?.answer()
     }
 
-    /// Posts `body`, or gets where there is none.
-    pub(super) async fn call(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&impl Serialize>,
-    ) -> Result<Answer, String> {
+    /// Makes a request of WeChat. The error is a sentence for the operator.
+    pub(super) async fn call(&self, request: &Request<'_>, token: Option<&str>) -> Result<Raw, String> {
         let mut url = self.base.clone();
-        url.set_path(&[url.path().trim_end_matches('/'), path].concat());
-        if let Some(token) = token {
-            url.query_pairs_mut().append_pair("access_token", token);
+        url.set_path(&[url.path().trim_end_matches('/'), request.path].concat());
+        for (name, value) in token.map(|token| ("access_token", token)).iter().chain(request.query) {
+            url.query_pairs_mut().append_pair(name, value);
         }
-        let request = match body {
-            None => self.http.get(url),
-            Some(body) => {
-                let body = serde_json::to_vec(body).map_err(|_| "请求无法写成 JSON".to_owned())?;
-                self.http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
+        let built = match &request.body {
+            Body::Nothing => self.http.get(url),
+            Body::Typed { content_type, bytes } => {
+                self.http.post(url).header(CONTENT_TYPE, content_type).body(bytes.clone())
             }
         };
-        let response = request.send().await.map_err(sentence)?;
-        if !response.status().is_success() {
-            return Err(format!("微信接口返回 HTTP {}", response.status().as_u16()));
-        }
-        let answer = read(response).await?;
-        serde_json::from_slice(&answer).map_err(|_| "微信接口的回应不是约定的 JSON".to_owned())
+        exchange(built, request.limits).await
+    }
+
+    /// Where a file of WeChat's lies that it gave the address of (§12): https on a host of Tencent's, or, in a rehearsal
+    /// on loopback, this machine. `None`: it is somewhere else, and is not gone to.
+    pub(super) fn elsewhere(&self, address: &str) -> Option<Url> {
+        let url = Url::parse(address).ok()?;
+        let bare = url.username().is_empty() && url.password().is_none();
+        let tencent = url.scheme() == "https"
+            && url.port().is_none()
+            && url.host_str().is_some_and(|host| host.ends_with(".qq.com"));
+        let rehearsal = url.scheme() == "http" && is_loopback(&self.base) && is_loopback(&url);
+        (bare && (tencent || rehearsal)).then_some(url)
+    }
+
+    /// Gets what [`Wire::elsewhere`] allowed. No token goes there.
+    pub(super) async fn get_elsewhere(&self, url: Url, limits: Limits) -> Result<Raw, String> {
+        exchange(self.http.get(url), limits).await
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut answer = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(sentence)? {
-        if answer.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err("微信接口的回应过大".to_owned());
-        }
-        answer.extend_from_slice(&chunk);
+async fn exchange(request: RequestBuilder, limits: Limits) -> Result<Raw, String> {
+    let said = |error| sentence(error, limits.within);
+    let mut response = request.timeout(limits.within).send().await.map_err(said)?;
+    if !response.status().is_success() {
+        return Err(format!("微信接口返回 HTTP {}", response.status().as_u16()));
     }
-    Ok(answer)
+    let text = |name| {
+        let value = response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        value.unwrap_or_default().into_owned()
+    };
+    let kind = text(CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let disposition = text(CONTENT_DISPOSITION);
+    let mut raw = Raw { content_type: kind, disposition, bytes: Vec::new(), cut: false };
+    let most = if raw.is_said() { MAX_ANSWER_BYTES } else { limits.bytes };
+    if response.content_length().is_some_and(|n| n > most as u64) {
+        raw.cut = true;
+        return Ok(raw);
+    }
+    while let Some(chunk) = response.chunk().await.map_err(said)? {
+        if raw.bytes.len() + chunk.len() > most {
+            raw.cut = true;
+            break;
+        }
+        raw.bytes.extend_from_slice(&chunk);
+    }
+    Ok(raw)
 }
 
 /// A client for an address that secrets may travel to: `https://`, or `http://` on loopback.
@@ -131,14 +240,14 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn sentence(error: reqwest::Error) -> String {
+fn sentence(error: reqwest::Error, within: Duration) -> String {
     let error = error.without_url();
     let what = if error.is_timeout() {
-        "微信接口 5 秒内没有回应"
+        format!("微信接口 {} 秒内没有完成回应", within.as_secs())
     } else if error.is_connect() {
-        "连不上微信接口服务器"
+        "连不上微信接口服务器".to_owned()
     } else {
-        "与微信接口的通信中断"
+        "与微信接口的通信中断".to_owned()
     };
     let mut cause: &dyn Error = &error;
     while let Some(deeper) = cause.source() {
@@ -150,7 +259,7 @@ fn sentence(error: reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientError, Wire};
+    use super::{ClientError, Request, Wire};
 
     #[test]
     fn an_address_in_the_open_is_refused_unless_it_is_this_machine() {
@@ -165,10 +274,39 @@ mod tests {
         assert_eq!(new(""), Err(ClientError::Address));
     }
 
+    #[test]
+    fn a_file_is_fetched_from_tencent_or_in_a_rehearsal_from_this_machine() {
+        let real = Wire::new("https://api.weixin.qq.com").unwrap();
+        let goes = |wire: &Wire, address: &str| wire.elsewhere(address).is_some();
+        assert!(goes(&real, "https://mp.video.qq.com/a.mp4?k=1"));
+        assert!(goes(&real, "https://MP.QQ.COM:443/a"));
+        for bad in [
+            "http://mp.video.qq.com/a.mp4",
+            "https://qq.com/a",
+            "https://evilqq.com/a",
+            "https://mp.qq.com.evil.cn/a",
+            "https://mp.qq.com@evil.cn/a",
+            "https://user:pass@mp.qq.com/a",
+            "https://mp.qq.com:8443/a",
+            "https://127.0.0.1/a",
+            "http://127.0.0.1:1/a",
+            "http://[::1]/a",
+            "file:///etc/passwd",
+            "//mp.qq.com/a",
+            "",
+        ] {
+            assert!(!goes(&real, bad), "{bad}");
+        }
+        let rehearsal = Wire::new("http://127.0.0.1:8091").unwrap();
+        assert!(goes(&rehearsal, "http://127.0.0.1:9/a"));
+        assert!(!goes(&rehearsal, "http://10.0.0.1/a"));
+    }
+
     #[tokio::test]
     async fn no_error_shows_the_token() {
         let wire = Wire::new("http://127.0.0.1:1").unwrap();
-        let error = wire.post("/cgi-bin/x", Some("geheim"), &()).await.err().unwrap();
+        let request = Request::get("/cgi-bin/x", &[("media_id", "m")]);
+        let error = wire.call(&request, Some("geheim")).await.err().unwrap();
         assert!(error.starts_with("连不上微信接口服务器"), "{error}");
         assert!(!error.contains("geheim") && !error.contains("127.0.0.1:1/"), "{error}");
     }
