@@ -99,7 +99,7 @@ impl App {
         let courier = Courier::new(
             desk.clone(),
             client.clone(),
-            config.delivery.clone(),
+            (config.delivery.clone(), config.ladder.clone()),
             clock.clone(),
             notices.clone(),
         );

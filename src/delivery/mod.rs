@@ -1,9 +1,12 @@
 //! The courier: takes messages that are due, sends them, and tells the desk what became of them. At least once: a
 //! message whose sending was cut off by a crash goes again when its lease ends. Knows retries; not what messages say.
 
+mod ladder;
+
+use self::ladder::ShutWays;
 use crate::clock::Clock;
-use crate::config::DeliveryConfig;
-use crate::conversation::{Event, Later};
+use crate::config::{DeliveryConfig, LadderConfig};
+use crate::conversation::{Channel, Event, Later, Rung};
 use crate::desk::Desk;
 use crate::notices::Notices;
 use crate::store::{Delivery, Result};
@@ -27,8 +30,10 @@ pub struct Courier {
     desk: Desk,
     client: Arc<Client>,
     config: Arc<DeliveryConfig>,
+    ladder: Arc<LadderConfig>,
     clock: Clock,
     notices: Notices,
+    shut: Arc<ShutWays>,
 }
 
 impl Courier {
@@ -36,11 +41,12 @@ impl Courier {
     pub fn new(
         desk: Desk,
         client: Arc<Client>,
-        config: DeliveryConfig,
+        (config, ladder): (DeliveryConfig, LadderConfig),
         clock: Clock,
         notices: Notices,
     ) -> Self {
-        Self { desk, client, config: Arc::new(config), clock, notices }
+        let (config, ladder) = (Arc::new(config), Arc::new(ladder));
+        Self { desk, client, config, ladder, clock, notices, shut: Arc::default() }
     }
 
     /// Asks WeChat for a token; where it gives none, a notice says what to do.
@@ -134,74 +140,102 @@ impl Courier {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<()> {
         let Some(openid) = self.desk.store().openid(delivery.follower).await? else {
-            return self.give_up(delivery, "用户的资料已删除".into(), Later::Never, None).await;
+            return self.give_up(delivery, Refused::new("用户的资料已删除", Later::Never)).await;
         };
         let (openid, memory) = (OpenId::new(openid), self.desk.store().recall(delivery.follower).await?);
+        let now = self.clock.now();
         // What WeChat would refuse is not asked of it.
-        if let Err(shut) = memory.window.may_send(self.clock.now()) {
-            return self.give_up(delivery, closed(shut).into(), Later::OnContact, None).await;
+        let refused = match (self.shut.why(Channel::Custom, now), memory.window.may_send(now)) {
+            (Some(why), _) => Refused::new(why, Later::InReply),
+            (None, Err(shut)) => Refused::new(closed(shut), Later::OnContact),
+            (None, Ok(_)) => match self.send(delivery, &openid).await? {
+                Some(refused) => refused,
+                None => return Ok(()),
+            },
+        };
+        let mut refused = refused;
+        if refused.later != Later::Never {
+            refused.rungs = self.climb(delivery, &openid, &memory).await?;
         }
-        match self.client.custom_text(&openid, &delivery.text, false).await {
+        self.give_up(delivery, refused).await
+    }
+
+    /// Sends it as a customer-service message; what comes back could not be sent, now or ever.
+    async fn send(&self, delivery: &Delivery, openid: &OpenId) -> Result<Option<Refused>> {
+        match self.client.custom_text(openid, &delivery.text, false).await {
             Outcome::Sent => {
+                self.shut.open(Channel::Custom);
                 self.notices.clear("customer-service");
                 let key = format!("sent {} {}", delivery.id.0, delivery.n_tries);
-                self.desk.note(delivery.follower, &key, Event::Delivered(delivery.id)).await
+                self.desk.note(delivery.follower, &key, Event::Delivered(delivery.id)).await?;
+                Ok(None)
             }
             Outcome::Transient { why, after } => self.later(delivery, why, after).await,
             Outcome::Refused { code, why, kind } => {
                 tracing::info!(code, delivery = delivery.id.0, "WeChat refused a message");
-                let shut = match kind {
-                    RefusedKind::WindowClosed => Some(Shut::Closed),
-                    RefusedKind::CountSpent => Some(Shut::Spent),
-                    _ => None,
-                };
-                let later = match kind {
-                    RefusedKind::WindowClosed
-                    | RefusedKind::CountSpent
-                    | RefusedKind::Unreachable
-                    | RefusedKind::NextRung
-                    | RefusedKind::Unknown => Later::OnContact,
+                let (later, shut) = match kind {
+                    RefusedKind::WindowClosed => (Later::OnContact, Some(Shut::Closed)),
+                    RefusedKind::CountSpent => (Later::OnContact, Some(Shut::Spent)),
+                    RefusedKind::Unreachable | RefusedKind::NextRung | RefusedKind::Unknown => {
+                        (Later::OnContact, None)
+                    }
                     RefusedKind::NotAllowed => {
+                        self.shut.shut(Channel::Custom, &why, self.clock.now());
                         self.notices.put(
                             "customer-service",
                             format!("不能主动发送：{why}。答复改在用户下次来信时送达。"),
                         );
-                        Later::InReply
+                        (Later::InReply, None)
                     }
-                    RefusedKind::Invalid => Later::Never,
+                    RefusedKind::Invalid => (Later::Never, None),
                 };
-                self.give_up(delivery, why, later, shut).await
+                Ok(Some(Refused { shut, ..Refused::new(why, later) }))
             }
         }
     }
 
-    async fn later(&self, delivery: &Delivery, why: String, after: Option<Duration>) -> Result<()> {
-        if let Some(after) = after {
-            // Nothing was sent, because nothing can be until an operator or the clock has helped: no try of this message.
-            let at = self.clock.now().after(after + jitter(after));
-            return self.desk.store().postpone(delivery.id, at, &why, false).await;
-        }
-        let n_since = delivery.n_tries.saturating_sub(delivery.n_before);
-        let Some(wait) = self.config.retry_after.get(usize::from(n_since.saturating_sub(1))) else {
-            let why = format!("试了 {n_since} 次没有发出：{why}");
-            return self.give_up(delivery, why, Later::OnContact, None).await;
-        };
-        let at = self.clock.now().after(*wait + jitter(*wait));
-        self.desk.store().postpone(delivery.id, at, &why, true).await
-    }
-
-    async fn give_up(
+    /// Puts a message off whose sending failed in passing; what comes back has been tried often enough.
+    async fn later(
         &self,
         delivery: &Delivery,
         why: String,
-        later: Later,
-        shut: Option<Shut>,
-    ) -> Result<()> {
+        after: Option<Duration>,
+    ) -> Result<Option<Refused>> {
+        let now = self.clock.now();
+        if let Some(after) = after {
+            // Nothing was sent, because nothing can be until an operator or the clock has helped: no try of this message.
+            let at = now.after(after + jitter(after));
+            self.desk.store().postpone(delivery.id, at, &why, false).await?;
+            return Ok(None);
+        }
+        let n_since = delivery.n_tries.saturating_sub(delivery.n_before);
+        let Some(wait) = self.config.retry_after.get(usize::from(n_since.saturating_sub(1))) else {
+            return Ok(Some(Refused::new(format!("试了 {n_since} 次没有发出：{why}"), Later::OnContact)));
+        };
+        self.desk.store().postpone(delivery.id, now.after(*wait + jitter(*wait)), &why, true).await?;
+        Ok(None)
+    }
+
+    async fn give_up(&self, delivery: &Delivery, refused: Refused) -> Result<()> {
         let key = format!("refused {} {}", delivery.id.0, delivery.n_tries);
         let (ticket, text) = (delivery.ticket, delivery.text.clone());
-        let rungs = Vec::new();
+        let Refused { why, later, shut, rungs } = refused;
         let event = Event::Undeliverable { delivery: delivery.id, ticket, text, why, later, shut, rungs };
         self.desk.note(delivery.follower, &key, event).await
+    }
+}
+
+/// A message that does not go, and why.
+struct Refused {
+    why: String,
+    later: Later,
+    shut: Option<Shut>,
+    rungs: Vec<Rung>,
+}
+
+impl Refused {
+    fn new(why: impl Into<String>, later: Later) -> Self {
+        Self { why: why.into(), later, shut: None, rungs: Vec::new() }
     }
 }
 
