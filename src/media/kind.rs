@@ -125,7 +125,7 @@ fn is_mp3(bytes: &[u8]) -> bool {
             else {
                 return false;
             };
-            let size = size.iter().fold(0, |size, byte| size << 7 | usize::from(*byte));
+            let size = size.iter().fold(0, |size, byte| (size << 7) | usize::from(*byte));
             let footer = if flags & 0x10 == 0 { 0 } else { 10 };
             let behind = bytes.get(10 + size + footer..).unwrap_or_default();
             // Some writers leave zeros behind the tag.

@@ -123,7 +123,7 @@ mod tests {
             let (mut read, mut bytes) = (Vec::new(), whole.bytes());
             while let Some(byte) = bytes.next() {
                 let hex = |byte: Option<u8>| char::from(byte.unwrap()).to_digit(16).unwrap() as u8;
-                read.push(if byte == b'%' { hex(bytes.next()) << 4 | hex(bytes.next()) } else { byte });
+                read.push(if byte == b'%' { (hex(bytes.next()) << 4) | hex(bytes.next()) } else { byte });
             }
             prop_assert_eq!(String::from_utf8(read).unwrap(), name);
         }

@@ -27,11 +27,11 @@ fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
             begins.then_some((le16(bytes, 26)? & 0x3fff, le16(bytes, 28)? & 0x3fff))
         }
         b"VP8L" => {
-            let bits = le16(bytes, 21)? | le16(bytes, 23)? << 16;
-            (*bytes.get(20)? == 0x2f).then_some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
+            let bits = le16(bytes, 21)? | (le16(bytes, 23)? << 16);
+            (*bytes.get(20)? == 0x2f).then_some(((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1))
         }
         b"VP8X" => {
-            let three = |at: usize| Some(le16(bytes, at)? | u32::from(*bytes.get(at + 2)?) << 16);
+            let three = |at: usize| Some(le16(bytes, at)? | (u32::from(*bytes.get(at + 2)?) << 16));
             Some((three(24)? + 1, three(27)? + 1))
         }
         _ => None,

@@ -64,26 +64,31 @@ fn fields(data: &BTreeMap<String, String>) -> Map<String, Value> {
 }
 
 /// A text as a template's field takes it (§8): the field's name without its figures says how long it may be and of what.
-/// It has no line breaks and is never empty.
+/// It has no line breaks and is never empty; a `…` stands where a `thing` is cut.
 pub fn field_value(name: &str, value: &str) -> String {
-    let words: Vec<&str> = value.split(|c: char| c.is_whitespace() || c.is_control()).collect();
-    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let first =
-        |most: usize, fits: fn(&char) -> bool| line.chars().filter(fits).take(most).collect::<String>();
-    let fitted = match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
+    let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let fits: fn(char) -> bool = match kind {
+        "phrase" => |c| !c.is_whitespace(),
+        "character_string" => |c| c.is_ascii(),
+        "number" => |c| c.is_ascii_digit(),
+        _ => |_| true,
+    };
+    let spaced = value.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let kept: String = spaced.filter(|c| fits(*c)).collect();
+    let line = kept.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first = |most: usize| line.chars().take(most).collect::<String>();
+    let fitted = match kind {
         "thing" => cut(&line, 20),
-        "short_thing" => first(5, |_| true),
-        "phrase" => first(5, |c| !c.is_whitespace()),
-        "character_string" => first(32, |c| c.is_ascii_graphic() || *c == ' '),
-        "number" => first(32, char::is_ascii_digit),
+        "short_thing" | "phrase" => first(5),
+        "character_string" | "number" => first(32),
         // Times and dates are whole or wrong: WeChat says which field it was.
         _ => cut(&line, MAX_OTHER_CHARS),
     };
-    match fitted.trim() {
-        "" if name.starts_with("number") => "0".to_owned(),
-        "" if name.starts_with("character_string") => "-".to_owned(),
-        "" => "无".to_owned(),
-        fitted => fitted.to_owned(),
+    match (fitted.trim(), kind) {
+        ("", "number") => "0".to_owned(),
+        ("", "character_string") => "-".to_owned(),
+        ("", _) => "无".to_owned(),
+        (fitted, _) => fitted.to_owned(),
     }
 }
 
