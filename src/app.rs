@@ -10,6 +10,8 @@ use crate::delivery::Courier;
 use crate::desk::Desk;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
+use crate::mailroom::{self, Arrival, Mailroom};
+use crate::media::MediaStore;
 use crate::notices::Notices;
 use crate::store::{SledStore, Store};
 use crate::thinker::{self, Thinker};
@@ -20,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The service, ready to run.
 pub struct App {
@@ -36,6 +38,8 @@ pub struct App {
     gate: Arc<Gate>,
     setup: SetupLink,
     fake: Option<(FakeWechat, TcpListener)>,
+    mailroom: Arc<Mailroom>,
+    arrivals: mpsc::Receiver<Arrival>,
 }
 
 /// Files are looked at, and lapses seen to, so often.
@@ -75,13 +79,17 @@ impl App {
             None => None,
         };
         let settings = config.settings(pages.clone());
-        let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone());
         let mut account = Account::of(&config);
         let fake =
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
         let client =
             Client::new(&account.api_base, &account.app_id, account.app_secret.clone(), clock.clone())?;
         let client = Arc::new(client);
+        let files = open_files(&config, &clock)?;
+        let mailroom = Arc::new(Mailroom::new(files, client.clone(), store.clone(), clock.clone()));
+        let (arriving, arrivals) = mpsc::channel(mailroom::MAX_WAITING);
+        let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone())
+            .with_mailroom(mailroom.clone(), arriving);
         let crypt = match account.mode {
             Mode::Plain => None,
             _ => Some(Crypt::new(&account.token, &account.encoding_aes_key, &account.app_id)?),
@@ -122,6 +130,8 @@ impl App {
             gate,
             setup,
             fake,
+            mailroom,
+            arrivals,
         })
     }
 
@@ -166,6 +176,7 @@ impl App {
             tasks.spawn(async move { courier.check().await });
         }
         tasks.spawn(self.courier.clone().run(stop.clone()));
+        tasks.spawn(self.mailroom.clone().run(self.arrivals, stop.clone()));
         for bulletin in self.bulletins {
             tasks.spawn(bulletin.run(stop.clone()));
         }
@@ -177,6 +188,7 @@ impl App {
             self.library.clone(),
             self.desk.clone(),
             self.store.clone(),
+            self.mailroom.clone(),
             self.clock.clone(),
             stop.clone(),
         ));
@@ -184,6 +196,7 @@ impl App {
         let reach = Reach {
             store: self.store.clone(),
             client: self.client.clone(),
+            mailroom: self.mailroom.clone(),
             account,
             clock: self.clock.clone(),
         };
@@ -256,6 +269,7 @@ async fn tick(
     library: Arc<Library>,
     desk: Desk,
     store: Arc<dyn Store>,
+    mailroom: Arc<Mailroom>,
     clock: Clock,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -274,6 +288,9 @@ async fn tick(
         if now.local().hour() == REWRITE_AT && rewritten != Some(now.date()) {
             rewritten = Some(now.date());
             rewrite(&*store, now).await;
+            if let Err(error) = mailroom.sweep().await {
+                tracing::error!(%error, "files could not be looked through");
+            }
         }
         n += 1;
         if n.is_multiple_of(TICKS_TO_FORGET)
@@ -302,6 +319,12 @@ fn open_store(config: &Config) -> anyhow::Result<SledStore> {
         made.with_context(|| format!("建不了数据目录 {}", dir.display()))?;
     }
     Ok(SledStore::open(dir)?)
+}
+
+fn open_files(config: &Config, clock: &Clock) -> anyhow::Result<Arc<MediaStore>> {
+    let dir = config.media_dir();
+    let files = MediaStore::open(&dir, config.media_limits(), clock.clone());
+    Ok(Arc::new(files.with_context(|| format!("用不了附件目录 {}", dir.display()))?))
 }
 
 /// Who we are to WeChat.

@@ -3,6 +3,7 @@
 use crate::answer_link::AnswerLinks;
 use crate::conversation::Settings;
 use crate::knowledge::Thresholds;
+use crate::media;
 use crate::wechat::Mode;
 use crate::window::{Grant, Limits};
 use anyhow::{Context, bail};
@@ -69,6 +70,7 @@ pub struct Config {
     pub wechat: WechatConfig,
     window: WindowConfig,
     answers: AnswersConfig,
+    media: MediaConfig,
     /// What is tried where a message cannot be sent.
     pub ladder: LadderConfig,
     tickets: TicketsConfig,
@@ -144,6 +146,12 @@ struct WindowConfig {
 #[serde(deny_unknown_fields)]
 struct AnswersConfig {
     page_days: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaConfig {
+    store_mib: u32,
 }
 
 /// What is tried where a message cannot be sent.
@@ -398,6 +406,17 @@ impl Config {
             "" => format!("http://{listening}"),
             url => url.to_owned(),
         }
+    }
+
+    /// Where files of tickets are.
+    pub fn media_dir(&self) -> PathBuf {
+        self.data_dir.join("media")
+    }
+
+    /// How much of them is kept.
+    pub fn media_limits(&self) -> media::Limits {
+        let whole = u64::from(self.media.store_mib) * 1024 * 1024;
+        media::Limits { whole, ..media::Limits::default() }
     }
 
     /// Where answer pages are and how long their links hold; `None`: nowhere that a follower could open.

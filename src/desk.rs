@@ -5,15 +5,16 @@ use crate::calendar::Calendar;
 use crate::clock::{Clock, Timestamp};
 use crate::conversation::{self, Cause, Event, Happening, Office, Refusal, Settings, StaffAct, Text};
 use crate::knowledge::{Asked, Knowledge};
+use crate::mailroom::{Arrival, Mailroom};
 use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
-use crate::ticket::{FollowerId, Number, TicketId};
+use crate::ticket::{Change, FollowerId, Number, TicketId};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// What the office knows and when it works; replaced as a whole when a file changes.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Desk {
     clock: Clock,
     courier: Arc<Notify>,
     gone: Arc<Gone>,
+    /// Where files arrive and are kept; `None` where there are none.
+    post: Option<(Arc<Mailroom>, mpsc::Sender<Arrival>)>,
 }
 
 /// Who left a moment ago. WeChat may still deliver what they did before: it must not make them known again.
@@ -102,7 +105,17 @@ impl Desk {
     ) -> Self {
         let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
         let gone = Arc::new(Gone::new());
-        Self { store, handbook, settings, thinker, clock, courier, gone }
+        Self { store, handbook, settings, thinker, clock, courier, gone, post: None }
+    }
+
+    /// The same with a mailroom, which is told of files through `arrivals`.
+    pub fn with_mailroom(self, mailroom: Arc<Mailroom>, arrivals: mpsc::Sender<Arrival>) -> Self {
+        Self { post: Some((mailroom, arrivals)), ..self }
+    }
+
+    /// Where files are.
+    pub fn mailroom(&self) -> Option<&Arc<Mailroom>> {
+        self.post.as_ref().map(|(mailroom, _)| mailroom)
     }
 
     /// The store, for reading.
@@ -202,6 +215,7 @@ impl Desk {
                 return Ok((None, Some(refusal)));
             }
             let promises = !step.says.is_empty() || !step.settles.is_empty();
+            let (arrived, erased) = (arrivals(&step), step.erases.clone());
             let turn = Turn {
                 cause: happening.cause,
                 follower: happening.follower,
@@ -211,6 +225,7 @@ impl Desk {
             };
             match self.store.commit(turn).await? {
                 Commit::Done(reply) => {
+                    self.post(arrived, erased).await?;
                     if promises {
                         self.courier.notify_one();
                     }
@@ -221,6 +236,21 @@ impl Desk {
             }
         }
         Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
+    }
+
+    /// Has files fetched that arrived, and removes those of tickets that were erased before the turn is acknowledged.
+    async fn post(&self, arrived: Vec<Arrival>, erased: Option<Vec<TicketId>>) -> Result<()> {
+        let Some((mailroom, arrivals)) = &self.post else { return Ok(()) };
+        for arrival in arrived {
+            // With too many waiting, whoever looks at it fetches it.
+            let _ = arrivals.try_send(arrival);
+        }
+        match erased {
+            Some(tickets) => {
+                mailroom.forget(tickets).await.map_err(|error| StoreError::Io(error.to_string()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether the words of a question alone do not decide.
@@ -272,6 +302,17 @@ impl Desk {
         lines.truncate(ticket.n_lines as usize);
         Ok(Some((ticket, lines)))
     }
+}
+
+/// Files that a step's new lines name and that lie at WeChat.
+fn arrivals(step: &conversation::Step) -> Vec<Arrival> {
+    let of_change = |change: &Change| {
+        let ticket = change.ticket.id;
+        let enclosed = change.lines.iter().filter_map(|line| line.enclosure.clone());
+        let from_wechat = enclosed.filter(|enclosure| enclosure.from.is_some());
+        from_wechat.map(|enclosure| Arrival { ticket, enclosure }).collect::<Vec<_>>()
+    };
+    step.changes.iter().flat_map(of_change).collect()
 }
 
 /// 128 bits of SHA-256 over the parts, each with its length, so that no two lists of parts meet.

@@ -13,6 +13,8 @@ pub mod knowledge;
 
 pub mod ticket;
 
+pub mod media;
+
 pub mod window;
 
 pub mod bubble;
@@ -27,8 +29,6 @@ pub mod conversation;
 
 pub mod store;
 
-pub mod media;
-
 pub mod wechat;
 
 pub mod config;
@@ -36,6 +36,8 @@ pub mod config;
 pub mod notices;
 
 pub mod thinker;
+
+pub mod mailroom;
 
 pub mod desk;
 

@@ -17,6 +17,7 @@ use xinqi::config::{Config, LogFormat};
 use xinqi::control::{self, Command as Control};
 use xinqi::knowledge::Department;
 use xinqi::library;
+use xinqi::media::MediaStore;
 use xinqi::menu;
 use xinqi::staff::Role;
 use xinqi::store::SledStore;
@@ -249,8 +250,12 @@ async fn tell(config: &Config, command: Control) -> anyhow::Result<String> {
     if let Some(done) = control::ask(&config.data_dir, &command).await? {
         return Ok(done);
     }
-    let store = SledStore::open(&config.data_dir)?;
-    control::obey(&store, Clock::system().now(), command).await
+    let (store, clock) = (SledStore::open(&config.data_dir)?, Clock::system());
+    if let Control::FollowerErase { openid } = &command {
+        let files = MediaStore::open(&config.media_dir(), config.media_limits(), clock.clone())?;
+        return control::erase(&store, &files, clock.now(), openid).await;
+    }
+    control::obey(&store, clock.now(), command).await
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use crate::knowledge::{Category, Department, EntryId};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// A follower everywhere but at WeChat's door: a random number, so that erasing the one record that maps it to the
@@ -26,6 +27,48 @@ pub struct TicketId(pub u64);
 /// Names one message on its way to a follower. It follows from what caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeliveryId(pub u64);
+
+/// Names one file of a ticket: a random number. In paths and addresses it is written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileId(pub u64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Why a text names no file: it is not 16 hexadecimal digits in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("附件编号应为 16 位十六进制数字")]
+pub struct NoFileId;
+
+impl FromStr for FileId {
+    type Err = NoFileId;
+
+    fn from_str(text: &str) -> Result<Self, NoFileId> {
+        hex16(text).map(Self).ok_or(NoFileId)
+    }
+}
+
+/// The number that 16 hexadecimal digits in lower case are.
+pub(crate) fn hex16(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(text, 16).ok().filter(|_| digits)
+}
+
+/// A file that belongs to a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enclosure {
+    /// Its name among the ticket's files.
+    pub file: FileId,
+    /// What it is, for people: 图片, 语音, or the name it was sent under.
+    pub name: Arc<str>,
+    /// It is shown, not only offered for saving.
+    pub is_picture: bool,
+    /// What a follower sent lies at WeChat for three days, under this name; `None`: it came from staff and is here.
+    pub from: Option<Arc<str>>,
+}
 
 /// The number people say: `1124-007`, the day and a running count. The year makes it unique for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -220,6 +263,8 @@ pub struct Line {
     pub text: Arc<str>,
     /// The message that carries it to the follower, where it is one.
     pub delivery: Option<DeliveryId>,
+    /// The file that came or went with it.
+    pub enclosure: Option<Enclosure>,
 }
 
 /// A ticket after a turn, with the lines the turn added.
@@ -268,5 +313,17 @@ mod tests {
         let big = Number::new("2026-01-02".parse().unwrap(), 12_345);
         assert_eq!(Number::parse(&big.to_string(), 2026), Some(big));
         assert_eq!(Number::parse("进度", 2026), None);
+    }
+
+    #[test]
+    fn ids_are_written_in_one_way_only() {
+        let id = FileId(0xab);
+        assert_eq!(id.to_string(), "00000000000000ab");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in
+            ["", "ab", "00000000000000AB", "+0000000000000ab", "00000000000000ab0", "../0000000000000"]
+        {
+            assert!(text.parse::<FileId>().is_err(), "{text}");
+        }
     }
 }

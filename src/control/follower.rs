@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::conversation::{self, Cause};
 use crate::store::{Commit, Store, Turn};
-use crate::ticket::{Author, FollowerId, Line, Ticket};
+use crate::ticket::{Author, FollowerId, Line, Ticket, TicketId};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
@@ -15,16 +15,17 @@ async fn known(store: &dyn Store, openid: &str) -> anyhow::Result<FollowerId> {
     known.context("没有这个用户：openid 不对，或者已经删除")
 }
 
-/// Forgets a follower; on disk when this returns.
-pub async fn erase(store: &dyn Store, now: Timestamp, openid: &str) -> anyhow::Result<()> {
+/// Forgets a follower; on disk when this returns. Whose tickets' files have to go.
+pub async fn erase(store: &dyn Store, now: Timestamp, openid: &str) -> anyhow::Result<Vec<TicketId>> {
     let follower = known(store, openid).await?;
     for _ in 0..MAX_ATTEMPTS {
         let memory = store.recall(follower).await?;
         let (step, made_from) = (conversation::erasure(&memory), memory.version);
         // Nothing looks for the cause of what leaves nothing behind.
+        let tickets = step.erases.clone().unwrap_or_default();
         let turn = Turn { cause: Cause(0), follower, made_from, at: now, step };
         if store.commit(turn).await? != Commit::Stale {
-            return Ok(());
+            return Ok(tickets);
         }
     }
     bail!("该用户正在不停来信，请稍后再试")
@@ -61,7 +62,8 @@ fn of_ticket(ticket: &Ticket, lines: &[Line]) -> Value {
             Author::Staff(name) => name,
             Author::System => "系统",
         };
-        json!({ "at": line.at.to_string(), "author": author, "text": &*line.text })
+        let file = line.enclosure.as_ref().map(|enclosure| enclosure.name.to_string());
+        json!({ "at": line.at.to_string(), "author": author, "text": &*line.text, "file": file })
     };
     json!({
         "number": ticket.number.map(|number| number.to_string()),

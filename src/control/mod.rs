@@ -5,6 +5,8 @@ mod follower;
 
 use crate::clock::{Clock, Timestamp};
 use crate::knowledge::Department;
+use crate::mailroom::Mailroom;
+use crate::media::MediaStore;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
 use crate::wechat::Client;
@@ -83,6 +85,8 @@ pub struct Reach {
     pub store: Arc<dyn Store>,
     /// Its way to WeChat.
     pub client: Arc<Client>,
+    /// Its files.
+    pub mailroom: Arc<Mailroom>,
     /// The AppID it was configured with; empty: the sandbox.
     pub account: String,
     /// What time it is there.
@@ -94,6 +98,11 @@ impl Reach {
         match command {
             Command::Wechat { account, errand } if account == self.account => {
                 run_errand(&self.client, errand).await
+            }
+            Command::FollowerErase { openid } => {
+                let tickets = follower::erase(&*self.store, self.clock.now(), &openid).await?;
+                self.mailroom.forget(tickets).await?;
+                Ok(ERASED.into())
             }
             command => obey(&*self.store, self.clock.now(), command).await,
         }
@@ -120,6 +129,22 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
+const ERASED: &str =
+    "已删除，附件也已删除。磁盘上的旧字节在下次整理（每日凌晨，或 xinqi store rewrite）时清除";
+
+/// Forgets a follower where no service runs.
+pub async fn erase(
+    store: &dyn Store,
+    files: &MediaStore,
+    now: Timestamp,
+    openid: &str,
+) -> anyhow::Result<String> {
+    for ticket in follower::erase(store, now, openid).await? {
+        files.remove_ticket(ticket)?;
+    }
+    Ok(ERASED.into())
+}
+
 /// Does a command on a store; the sentence says what was done.
 pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow::Result<String> {
     match command {
@@ -141,10 +166,7 @@ pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow
                 anyhow::bail!("没有叫“{name}”的人员")
             }
         }
-        Command::FollowerErase { openid } => {
-            follower::erase(store, now, &openid).await?;
-            Ok("已删除。磁盘上的旧字节在下次整理（每日凌晨，或 xinqi store rewrite）时清除".into())
-        }
+        Command::FollowerErase { .. } => bail!("删除用户要连附件一起删"),
         Command::FollowerExport { openid } => follower::export(store, &openid).await,
         Command::StoreRewrite => {
             let [before, after] = store.rewrite(now).await?;

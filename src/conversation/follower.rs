@@ -9,13 +9,17 @@ use super::telling::{answer, chosen, list, offer, percent, show};
 use super::{Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, State, Text, Turn};
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, EntryId, Knowledge, MAX_REPLY, shorten};
-use crate::ticket::{Author, Considered, Number, Rating, Stage, Ticket, TicketId};
+use crate::ticket::{Author, Considered, Enclosure, FileId, Number, Rating, Stage, Ticket, TicketId};
 use crate::window::Trigger;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Of a follower's text so many characters are kept; WeChat itself sends at most about 700.
 const MAX_SAID_CHARS: usize = 2_000;
+/// WeChat's names of files have 64; longer ones are nobody's.
+const MAX_MEDIA_ID: usize = 512;
+/// The kind of [`Attachment`] that is shown.
+pub const PICTURE: &str = "图片";
 const MAX_TAPPED_CHARS: usize = 100;
 /// WeChat's own limit for a scene is 64 characters.
 const MAX_SCENE_CHARS: usize = 64;
@@ -102,7 +106,16 @@ pub fn question<'h>(
 /// The follower sent something that is no text.
 pub(super) fn sent(turn: &mut Turn<'_>, attachment: &Attachment) {
     let text = format!("[{}] {}", attachment.kind, attachment.detail).replace(NUMBER, "");
+    let text = shorten(text.trim_end(), MAX_SAID_CHARS);
     turn.hear(&text, false, Trigger::Message);
+    if let (Some(asked), Some(from)) = (&mut turn.asked, &attachment.media) {
+        asked.enclosure = Some(Enclosure {
+            file: FileId(turn.cause.delivery(0).0),
+            name: attachment.kind.into(),
+            is_picture: attachment.kind == PICTURE,
+            from: Some(shorten(from, MAX_MEDIA_ID).into()),
+        });
+    }
     if too_fast(turn) {
         return;
     }

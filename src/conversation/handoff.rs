@@ -86,8 +86,10 @@ fn write_history(turn: &Turn<'_>, change: &mut Change) {
             author,
             text: text.clone(),
             delivery: None,
+            enclosure: None,
         };
-        change.write(line(author(exchange), &exchange.asked));
+        let asked = line(author(exchange), &exchange.asked);
+        change.write(crate::ticket::Line { enclosure: exchange.enclosure.clone(), ..asked });
         let said = match &exchange.reply {
             Reply::Answer(id, _, None) => {
                 turn.office.knowledge.entry(id).map(|entry| format!("【{}】…", entry.title).into())
@@ -130,7 +132,8 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
         return false;
     }
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
-    let line = turn.line(Author::Follower, text);
+    let mut line = turn.line(Author::Follower, text);
+    line.enclosure = turn.asked.as_ref().and_then(|asked| asked.enclosure.clone());
     let contact = (turn.memory.contact_asked == Some(id)).then(|| contact_in(text)).flatten();
     let (office, now) = (turn.office, turn.now);
     let Some(change) = turn.change(id) else { return false };

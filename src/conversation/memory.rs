@@ -4,7 +4,7 @@
 use super::{Cause, Channel, NoticeFate, Text};
 use crate::clock::Timestamp;
 use crate::knowledge::{EntryId, Place};
-use crate::ticket::{Considered, DeliveryId, Ticket, TicketId};
+use crate::ticket::{Considered, DeliveryId, Enclosure, Ticket, TicketId};
 use crate::window::Book;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -58,6 +58,8 @@ pub struct Exchange {
     pub at: Timestamp,
     /// The message.
     pub asked: Text,
+    /// The file that came with it.
+    pub enclosure: Option<Enclosure>,
     /// The reply.
     pub reply: Reply,
     /// What the bot considered.

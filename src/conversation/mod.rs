@@ -14,7 +14,7 @@ mod telling;
 mod tests;
 
 pub use command::{Command, command};
-pub use follower::{is_known_key, question};
+pub use follower::{PICTURE, is_known_key, question};
 pub use ladder::{Channel, NoticeFate, Rung, RungResult};
 pub use memory::{Consent, Exchange, Later, Memory, NoticeSent, Parked, Reply, State};
 pub use staff::longest_answer;
@@ -24,7 +24,7 @@ use crate::bubble;
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
 use crate::knowledge::{Asked, EntryId, Knowledge, Place};
-use crate::ticket::{Change, DeliveryId, FollowerId, Line, TicketId};
+use crate::ticket::{Change, DeliveryId, Enclosure, FileId, FollowerId, Line, TicketId};
 use crate::window::{Limits, Shut, Trigger};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -116,6 +116,8 @@ pub struct Attachment {
     pub kind: &'static str,
     /// What staff see of it.
     pub detail: String,
+    /// WeChat's name for the file, where there is one to be fetched.
+    pub media: Option<String>,
 }
 
 /// What a member of staff does to a ticket.
@@ -140,6 +142,8 @@ pub enum Act {
     Answer(String),
     /// Asks the follower something.
     AskBack(String),
+    /// Sends a file, which is among the ticket's files already.
+    Enclose(Enclosure),
     /// Closes, with a last word where there is one.
     Close(Option<String>),
 }
@@ -218,8 +222,10 @@ pub struct Say {
     pub delivery: DeliveryId,
     /// The ticket it belongs to.
     pub ticket: TicketId,
-    /// Its text.
+    /// Its text; of a picture what stands in its place where only words can go.
     pub text: Text,
+    /// The picture it is, among the ticket's files.
+    pub picture: Option<FileId>,
     /// Sent from then on; `None`: it is parked from the start, for this reason.
     pub when: Result<Timestamp, &'static str>,
 }
@@ -276,6 +282,8 @@ pub enum Refusal {
     TooLong(usize),
     /// Too many messages wait for the follower's next word already.
     TooManyWait,
+    /// There is no page from which the follower could fetch a file.
+    NoPage,
 }
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
@@ -373,6 +381,7 @@ impl<'a> Turn<'a> {
             cause: self.cause,
             at: self.now,
             asked: asked.replace(NUMBER, "").into(),
+            enclosure: None,
             reply: Reply::Silence,
             considered: Vec::new(),
             is_event,
@@ -399,7 +408,7 @@ impl<'a> Turn<'a> {
     }
 
     fn line(&self, author: crate::ticket::Author, text: impl Into<Text>) -> Line {
-        Line { at: self.now, author, text: text.into(), delivery: None }
+        Line { at: self.now, author, text: text.into(), delivery: None, enclosure: None }
     }
 
     fn finish(mut self) -> Step {

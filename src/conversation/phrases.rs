@@ -6,7 +6,7 @@ use crate::bubble;
 use crate::calendar::Deadline;
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, EntryId, Liaison, MAX_REPLY, OfficeFacts, Place, shorten};
-use crate::ticket::{Number, Rating, Stage, Ticket};
+use crate::ticket::{Enclosure, Number, Rating, Stage, Ticket};
 use std::fmt::Write;
 
 /// To somebody who begins to follow.
@@ -249,6 +249,16 @@ fn moment(at: Timestamp) -> String {
     format!("{}月{}日 {:02}:{:02}", t.month(), t.day(), t.hour(), t.minute())
 }
 
+/// A file of staff's, in words.
+pub fn enclosed(number: &str, enclosure: &Enclosure, page: Option<&str>) -> String {
+    let what = if enclosure.is_picture { "图片" } else { "文件" };
+    let name = shorten(&enclosure.name, 60);
+    match page {
+        Some(page) => format!("【{number} {what}】\n{}", bubble::link(&format!("打开：{name}"), page)),
+        None => format!("【{number} {what}】{name}"),
+    }
+}
+
 /// What an answer or a question of staff is wrapped in: before and after.
 pub fn answer_frame(number: &str) -> (String, &'static str) {
     (format!("【{number} 答复】\n"), "\n\n——工作人员答复。回复“满意”“一般”或“不满意”评价；还有疑问直接写。")
@@ -310,5 +320,7 @@ pub const MORE: &str = "\n\n（还有内容，回复“继续”查看）";
 
 /// An attachment outside a ticket.
 pub fn cannot_read(kind: &str) -> String {
-    format!("收到您的{kind}，自动答复还看不懂。请用文字写下问题；需要工作人员看，请回复“人工”再发一次。")
+    format!(
+        "收到您的{kind}，自动答复还看不懂。请用文字写下问题；需要工作人员看，请回复“人工”，半小时内发的会一起转去。"
+    )
 }

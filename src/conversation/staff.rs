@@ -1,11 +1,12 @@
 //! What staff do to a ticket, and what becomes of the messages that carry it. Who may do it is decided at the console's door.
 
+use super::follower::PICTURE;
 use super::lapse::RATING;
 use super::phrases;
 use super::{Act, Later, Parked, Refusal, Say, Settings, Settlement, StaffAct, State, Text, Turn};
 use crate::bubble;
 use crate::knowledge::MAX_REPLY;
-use crate::ticket::{Author, DeliveryId, Line, Stage, TicketId};
+use crate::ticket::{Author, DeliveryId, Enclosure, Line, Stage, TicketId};
 
 /// So many messages wait for the follower's next word; of those that go into replies, whose texts are kept, fewer.
 pub(super) const MAX_PARKED: usize = 200;
@@ -14,6 +15,7 @@ pub(super) const MAX_IN_REPLY: usize = 12;
 /// An answer that stands on a page has at most so many bytes, some 4,000 characters; one in pieces so many pieces.
 const MAX_ANSWER: usize = 12_000;
 const MAX_PARTS: usize = 3;
+const NO_CUSTOMER_SERVICE: &str = "公众号没有客服接口，等用户下次来信时送达";
 
 /// A member of staff did something.
 pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
@@ -45,6 +47,7 @@ pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
                 turn.memory.hold(act.ticket);
             }
         }
+        Act::Enclose(enclosure) => enclose(turn, act, enclosure, &number),
         Act::Close(text) => close(turn, act, text.as_deref().unwrap_or_default(), &number),
     }
 }
@@ -74,7 +77,8 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
         let wrapped = Text::from(format!("{}{}{}", frame.0, part.sent, frame.1));
         let Some(change) = turn.change(act.ticket) else { return false };
         let author = Author::Staff(act.by.clone());
-        if !change.write(Line { at: now, author, text: part.written.into(), delivery: Some(delivery) }) {
+        let (text, delivery_of) = (part.written.into(), Some(delivery));
+        if !change.write(Line { at: now, author, text, delivery: delivery_of, enclosure: None }) {
             turn.refusal = Some(Refusal::Over);
             (turn.changes, turn.says) = (Vec::new(), Vec::new());
             return false;
@@ -84,16 +88,12 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
         if stage == Stage::Answered {
             change.ticket.answered_at = Some(now);
         }
-        let when = if by_itself {
-            Ok(now)
-        } else {
-            Err("公众号没有客服接口，等用户下次来信时送达")
-        };
+        let when = if by_itself { Ok(now) } else { Err(NO_CUSTOMER_SERVICE) };
         if when.is_err() {
             let in_reply = Some(wrapped.clone());
             turn.memory.parked.push_back(Parked { delivery, ticket: act.ticket, in_reply });
         }
-        turn.says.push(Say { delivery, ticket: act.ticket, text: wrapped, when });
+        turn.says.push(Say { delivery, ticket: act.ticket, text: wrapped, picture: None, when });
     }
     if by_itself {
         arrives(turn, act.ticket);
@@ -101,6 +101,46 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
         let_go(turn, act.ticket);
     }
     true
+}
+
+/// Sends a file: a picture as one, anything else as a link to the ticket's page, where it lies.
+fn enclose(turn: &mut Turn<'_>, act: &StaffAct, enclosure: &Enclosure, number: &str) {
+    let by_itself = turn.office.settings.customer_service;
+    let page = turn.page(act.ticket);
+    // Words alone can stand in a reply, and no other kind of file can be sent.
+    if page.is_none() && !(enclosure.is_picture && by_itself) {
+        return turn.refusal = Some(Refusal::NoPage);
+    }
+    if !by_itself && turn.memory.n_for_replies() >= MAX_IN_REPLY {
+        return turn.refusal = Some(Refusal::TooManyWait);
+    }
+    let (now, delivery) = (turn.now, turn.cause.delivery(turn.says.len()));
+    let text = Text::from(phrases::enclosed(number, enclosure, page.as_deref()));
+    let written = format!("[{}] {}", if enclosure.is_picture { PICTURE } else { "文件" }, enclosure.name);
+    let author = Author::Staff(act.by.clone());
+    let Some(change) = turn.change(act.ticket) else { return };
+    let line = Line {
+        at: now,
+        author,
+        text: written.into(),
+        delivery: Some(delivery),
+        enclosure: Some(enclosure.clone()),
+    };
+    if !change.write(line) {
+        (turn.refusal, turn.changes) = (Some(Refusal::Over), Vec::new());
+        return;
+    }
+    change.ticket.assignee.get_or_insert_with(|| act.by.clone());
+    if change.ticket.stage == Stage::Waiting {
+        change.ticket.stage = Stage::Working;
+    }
+    let when = if by_itself { Ok(now) } else { Err(NO_CUSTOMER_SERVICE) };
+    if when.is_err() {
+        let in_reply = Some(text.clone());
+        turn.memory.parked.push_back(Parked { delivery, ticket: act.ticket, in_reply });
+    }
+    let picture = enclosure.is_picture.then_some(enclosure.file);
+    turn.says.push(Say { delivery, ticket: act.ticket, text, picture, when });
 }
 
 /// One message of what staff wrote.

@@ -10,7 +10,7 @@ use crate::conversation::{Channel, Event, Later, Rung};
 use crate::desk::Desk;
 use crate::notices::Notices;
 use crate::store::{Delivery, Result};
-use crate::wechat::{Client, OpenId, Outcome, RefusedKind};
+use crate::wechat::{Client, OpenId, Outcome, Outgoing, RefusedKind};
 use crate::window::Shut;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 8;
 /// A round ends after so many batches, whatever is still due.
 const MAX_BATCHES: usize = 64;
+/// WeChat's code for a file it does not know (any more).
+const NO_SUCH_MEDIA: i64 = 40007;
 /// How long the courier sleeps when nobody rings.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -162,7 +164,7 @@ impl Courier {
 
     /// Sends it as a customer-service message; what comes back could not be sent, now or ever.
     async fn send(&self, delivery: &Delivery, openid: &OpenId) -> Result<Option<Refused>> {
-        match self.client.custom_text(openid, &delivery.text, false).await {
+        match self.hand_over(delivery, openid).await {
             Outcome::Sent => {
                 self.shut.open(Channel::Custom);
                 self.notices.clear("customer-service");
@@ -192,6 +194,31 @@ impl Courier {
                 Ok(Some(Refused { shut, ..Refused::new(why, later) }))
             }
         }
+    }
+
+    async fn hand_over(&self, delivery: &Delivery, openid: &OpenId) -> Outcome {
+        let (Some(file), Some(mailroom)) = (delivery.picture, self.desk.mailroom()) else {
+            return self.client.custom_text(openid, &delivery.text, false).await;
+        };
+        // A picture WeChat has forgotten is lent to it once more.
+        for anew in [false, true] {
+            let media_id = match mailroom.lend(delivery.ticket, file, anew).await {
+                Ok(media_id) => media_id,
+                Err(error) if error.passing => {
+                    return Outcome::Transient { why: error.why, after: error.after };
+                }
+                Err(error) => {
+                    // Where it cannot go as a picture, words say where it is.
+                    tracing::warn!(%error, delivery = delivery.id.0, "a picture goes as a link");
+                    break;
+                }
+            };
+            match self.client.send(openid, &Outgoing::Image { media_id }, false).await {
+                Outcome::Refused { code: NO_SUCH_MEDIA, .. } => {}
+                outcome => return outcome,
+            }
+        }
+        self.client.custom_text(openid, &delivery.text, false).await
     }
 
     /// Puts a message off whose sending failed in passing; what comes back has been tried often enough.

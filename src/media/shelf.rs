@@ -2,9 +2,9 @@
 //! and on the disk before it has its name. One change at a time; reading waits for nobody. Knows paths and limits; not
 //! what is in the files.
 
-use super::{FileId, Kind, Limits, Media, MediaError, examine, hex16, name};
+use super::{Kind, Limits, Media, MediaError, examine, name};
 use crate::clock::{Clock, Timestamp};
-use crate::ticket::TicketId;
+use crate::ticket::{FileId, TicketId, hex16};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -77,14 +77,28 @@ impl MediaStore {
     /// Takes a file in: when this returns it is on the disk under its name. `name` is what the sender called it, for
     /// people to read. Of a file that is refused nothing is kept, and nothing else is removed for its sake.
     pub fn put(&self, ticket: TicketId, name: &str, bytes: &[u8]) -> Result<Media, MediaError> {
+        self.put_as(ticket, FileId(random()?), name, bytes)
+    }
+
+    /// The same under a given id. A file that is there already stays as it is.
+    pub fn put_as(
+        &self,
+        ticket: TicketId,
+        id: FileId,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Media, MediaError> {
         let n_bytes = bytes.len() as u64;
         if n_bytes > self.limits.per_file {
             return Err(MediaError::TooLarge(self.limits.per_file));
         }
         let kind = examine(bytes)?;
-        let media =
-            Media { id: FileId(random()?), kind, bytes: n_bytes, name: name::clean(name, kind).into() };
+        let media = Media { id, kind, bytes: n_bytes, name: name::clean(name, kind).into() };
         let mut used = self.used();
+        if let Ok(there) = self.open_file(ticket, id) {
+            let name = name::clean(name, there.kind).into();
+            return Ok(Media { id, kind: there.kind, bytes: there.bytes, name });
+        }
         let folder = self.folder(ticket);
         self.check_room(*used, &folder, n_bytes)?;
         make_folder(&folder)?;
@@ -133,6 +147,15 @@ impl MediaStore {
         let mut bytes = Vec::with_capacity(opened.bytes as usize);
         opened.file.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Which tickets have files, in no order.
+    pub fn tickets(&self) -> Result<Vec<TicketId>, MediaError> {
+        let mut tickets = Vec::new();
+        for item in fs::read_dir(&self.dir)? {
+            tickets.extend(item?.file_name().to_str().and_then(hex16).map(TicketId));
+        }
+        Ok(tickets)
     }
 
     /// Which files a ticket has, in no order.
@@ -305,8 +328,8 @@ fn random() -> io::Result<u64> {
 mod tests {
     use super::{BLOCK, MediaStore};
     use crate::clock::{Clock, Timestamp};
-    use crate::media::{FileId, Kind, Limits, MediaError};
-    use crate::ticket::TicketId;
+    use crate::media::{Kind, Limits, MediaError};
+    use crate::ticket::{FileId, TicketId};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::conversation::{Cause, Memory, Rung, Say, Settlement, Step, Text};
 use crate::knowledge::Department;
 use crate::staff::Staff;
-use crate::ticket::{Change, DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
+use crate::ticket::{Change, DeliveryId, FileId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -97,8 +97,10 @@ pub struct Delivery {
     pub follower: FollowerId,
     /// For which ticket.
     pub ticket: TicketId,
-    /// What.
+    /// What; of a picture what stands in its place where only words can go.
     pub text: Text,
+    /// The picture it is, among the ticket's files.
+    pub picture: Option<FileId>,
     /// Since when it waits.
     pub promised_at: Timestamp,
     /// How often it has been tried, in all.
@@ -136,6 +138,7 @@ impl Delivery {
             follower,
             ticket: say.ticket,
             text: say.text.clone(),
+            picture: say.picture,
             promised_at: at,
             n_tries: 0,
             n_before: 0,

@@ -216,6 +216,10 @@ fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
             (StatusCode::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。".into())
         }
         Refusal::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "还没有写内容。".into()),
+        Refusal::NoPage => {
+            let unreachable = "没有发出：只能发 JPG、PNG、GIF 图片。要发别的文件，请管理员在配置里填 public_url，用户才打得开。";
+            (StatusCode::UNPROCESSABLE_ENTITY, unreachable.into())
+        }
         Refusal::TooManyWait => {
             let waiting =
                 "已有很多条消息在等用户来信，没有发出。请等用户写来、收到前面的之后再答，或直接打电话。";

@@ -2,7 +2,7 @@
 //! reached by a forged body. Knows the protocol's HTTP side and which push is which event; decides nothing.
 
 use crate::clock::{Clock, Timestamp};
-use crate::conversation::{self, Attachment, Channel, Event, NoticeFate};
+use crate::conversation::{self, Attachment, Channel, Event, NoticeFate, PICTURE};
 use crate::desk::Desk;
 use crate::notices::Notices;
 use crate::wechat::gate::MAX_BODY_BYTES;
@@ -171,7 +171,11 @@ fn fitted(text: &str) -> std::borrow::Cow<'_, str> {
 
 /// What a push means to the conversation; `None`: acknowledged, nothing more.
 fn event(kind: &Kind) -> Option<Event> {
-    let sent = |kind, detail: String| Some(Event::Sent(Attachment { kind, detail }));
+    let sent = |kind, detail: String| Some(Event::Sent(Attachment { kind, detail, media: None }));
+    let file = |kind, id: &String| {
+        let media = Some(id.clone()).filter(|id| !id.is_empty());
+        Some(Event::Sent(Attachment { kind, detail: String::new(), media }))
+    };
     match kind {
         Kind::Text { content, .. } if content.trim() == UNSUPPORTED_PLACEHOLDER => Some(Event::Unsupported),
         Kind::Text { content, menu_id: Some(id) } => {
@@ -181,9 +185,9 @@ fn event(kind: &Kind) -> Option<Event> {
         Kind::Voice { recognition: Some(words), .. } if !words.trim().is_empty() => {
             Some(Event::Said(words.clone()))
         }
-        Kind::Voice { media_id, .. } => sent("语音", media_id.clone()),
-        Kind::Image { pic_url, .. } => sent("图片", pic_url.clone()),
-        Kind::Video { media_id, .. } => sent("视频", media_id.clone()),
+        Kind::Voice { media_id, .. } => file("语音", media_id),
+        Kind::Image { media_id, .. } => file(PICTURE, media_id),
+        Kind::Video { media_id, .. } => file("视频", media_id),
         Kind::Location { latitude, longitude, label, .. } => {
             sent("位置", format!("{label}（{latitude}, {longitude}）"))
         }

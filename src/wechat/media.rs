@@ -69,6 +69,11 @@ impl UploadKind {
         }
     }
 
+    /// Whether WeChat takes files of this kind as this.
+    pub fn takes_kind(self, kind: Kind) -> bool {
+        self.takes().0.contains(&kind)
+    }
+
     /// What these bytes are, if WeChat takes them as this (§12). The error is a sentence for whoever chose the file.
     pub fn check(self, mime: &str, bytes: &[u8]) -> Result<Kind, String> {
         let (kinds, most) = self.takes();

@@ -109,7 +109,7 @@ pub struct CallError {
 
 impl CallError {
     /// One that lasts, and about which WeChat said no code: the call was not made, or not understood.
-    pub(super) fn lasting(why: impl Into<String>) -> Self {
+    pub(crate) fn lasting(why: impl Into<String>) -> Self {
         Self { code: None, why: why.into(), passing: false, after: None }
     }
 

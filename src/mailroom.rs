@@ -1,0 +1,265 @@
+//! The mailroom: brings files that followers sent from WeChat into the office, and lends WeChat those that staff send. Knows
+//! where files lie and when they can still be had; nothing of what is in them.
+
+use crate::clock::{Clock, Timestamp};
+use crate::media::{MediaError, MediaStore};
+use crate::store::{Result, Store};
+use crate::ticket::{Enclosure, FileId, Stage, TicketId};
+use crate::wechat::media::KEPT_FOR;
+use crate::wechat::{CallError, Client, MediaId, UploadKind};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Between tries of a download that failed in passing.
+const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)];
+/// What was uploaded is taken for gone so long before WeChat says so.
+const EARLY: Duration = Duration::from_secs(3600);
+/// So many files that cannot be had, or were uploaded, are remembered.
+const MAX_REMEMBERED: usize = 1_024;
+/// So many files are fetched at once.
+const AT_ONCE: usize = 4;
+/// So many wait to be fetched; of more, whoever looks at one fetches it.
+pub const MAX_WAITING: usize = 256;
+
+/// A file that a ticket's line names, and that may have to be fetched.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Whose.
+    pub ticket: TicketId,
+    /// What.
+    pub enclosure: Enclosure,
+}
+
+/// The mailroom.
+pub struct Mailroom {
+    files: Arc<MediaStore>,
+    client: Arc<Client>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    /// Why a file cannot be had.
+    lost: Mutex<HashMap<FileId, String>>,
+    /// What WeChat was lent, and since when.
+    lent: Mutex<HashMap<FileId, (MediaId, Timestamp)>>,
+    /// One download of a file at a time, and few in all.
+    turns: tokio::sync::Semaphore,
+    fetching: Mutex<Vec<FileId>>,
+}
+
+/// Why a file is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// It is being fetched, or can be fetched later.
+    NotYet(String),
+    /// It will not come.
+    Lost(String),
+}
+
+impl Mailroom {
+    /// A mailroom between WeChat and the folder of files.
+    pub fn new(files: Arc<MediaStore>, client: Arc<Client>, store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self {
+            files,
+            client,
+            store,
+            clock,
+            lost: Mutex::default(),
+            lent: Mutex::default(),
+            turns: tokio::sync::Semaphore::new(AT_ONCE),
+            fetching: Mutex::default(),
+        }
+    }
+
+    /// Fetches what arrives until told to stop. What a stop or a crash interrupts is fetched by who first looks at it.
+    pub async fn run(
+        self: Arc<Self>,
+        mut arrivals: mpsc::Receiver<Arrival>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut working = tokio::task::JoinSet::new();
+        while !*stop.borrow() {
+            let arrival = tokio::select! {
+                arrival = arrivals.recv() => arrival,
+                _ = stop.changed() => break,
+            };
+            let Some(arrival) = arrival else { break };
+            while working.try_join_next().is_some() {}
+            let room = self.clone();
+            working.spawn(async move { room.fetch_patiently(&arrival).await });
+            if working.len() >= MAX_WAITING {
+                working.join_next().await;
+            }
+        }
+        working.shutdown().await;
+    }
+
+    async fn fetch_patiently(&self, arrival: &Arrival) {
+        for wait in RETRY_AFTER {
+            match self.fetch(arrival.ticket, &arrival.enclosure).await {
+                Err(Absent::NotYet(_)) => tokio::time::sleep(wait).await,
+                Err(Absent::Lost(why)) => {
+                    tracing::warn!(ticket = arrival.ticket.0, why, "a follower's file cannot be had");
+                    return;
+                }
+                Ok(()) => return,
+            }
+        }
+    }
+
+    /// The bytes of a file, fetched first where they have to be.
+    pub async fn bytes(
+        &self,
+        ticket: TicketId,
+        enclosure: &Enclosure,
+    ) -> std::result::Result<Vec<u8>, Absent> {
+        self.fetch(ticket, enclosure).await?;
+        self.read(ticket, enclosure.file).await.map_err(|error| Absent::Lost(error.to_string()))
+    }
+
+    /// Why a file cannot be had, as far as is known.
+    pub fn why_lost(&self, file: FileId) -> Option<String> {
+        lock(&self.lost).get(&file).cloned()
+    }
+
+    /// Takes in a file of staff's.
+    pub async fn take_in(
+        &self,
+        ticket: TicketId,
+        name: String,
+        bytes: Vec<u8>,
+    ) -> std::result::Result<Enclosure, MediaError> {
+        let media = self.aside(move |files| files.put(ticket, &name, &bytes)).await?;
+        let is_picture = media.kind.is_picture() && UploadKind::Image.takes_kind(media.kind);
+        Ok(Enclosure { file: media.id, name: media.name, is_picture, from: None })
+    }
+
+    /// WeChat's name for a picture of ours, lent to it if need be; `anew` where WeChat does not know the former one.
+    pub async fn lend(
+        &self,
+        ticket: TicketId,
+        file: FileId,
+        anew: bool,
+    ) -> std::result::Result<MediaId, CallError> {
+        let now = self.clock.now();
+        let good = |(id, at): &(MediaId, Timestamp)| (now.since(*at) + EARLY < KEPT_FOR).then(|| id.clone());
+        if let Some(id) = lock(&self.lent).get(&file).and_then(good).filter(|_| !anew) {
+            return Ok(id);
+        }
+        let bytes = self.read(ticket, file).await.map_err(|error| CallError::lasting(error.to_string()))?;
+        let kind = crate::media::examine(&bytes).map_err(|error| CallError::lasting(error.to_string()))?;
+        let id = self.client.upload(UploadKind::Image, "picture", kind.mime(), &bytes).await?;
+        remember(&mut lock(&self.lent), file, (id.clone(), now));
+        Ok(id)
+    }
+
+    /// Removes all files of these tickets, now.
+    pub async fn forget(&self, tickets: Vec<TicketId>) -> std::result::Result<(), MediaError> {
+        self.aside(move |files| tickets.iter().try_for_each(|ticket| files.remove_ticket(*ticket).map(drop)))
+            .await
+    }
+
+    /// Removes files of tickets that are not there, or whose follower has left: what a crash left between the two.
+    pub async fn sweep(&self) -> Result<()> {
+        let tickets = self.aside(|files| files.tickets()).await;
+        let Ok(tickets) = tickets.inspect_err(|error| tracing::error!(%error, "files could not be listed"))
+        else {
+            return Ok(());
+        };
+        let mut gone = Vec::new();
+        for id in tickets {
+            if self.is_gone(id).await? {
+                gone.push(id);
+            }
+        }
+        if let Err(error) = self.forget(gone).await {
+            tracing::error!(%error, "files of erased tickets could not be removed; tried again tomorrow");
+        }
+        Ok(())
+    }
+
+    async fn is_gone(&self, ticket: TicketId) -> Result<bool> {
+        Ok(self.store.ticket(ticket).await?.is_none_or(|ticket| ticket.stage == Stage::Left))
+    }
+
+    async fn fetch(&self, ticket: TicketId, enclosure: &Enclosure) -> std::result::Result<(), Absent> {
+        let file = enclosure.file;
+        if self.aside(move |files| files.open_file(ticket, file).map(drop)).await.is_ok() {
+            return Ok(());
+        }
+        let Some(from) = &enclosure.from else { return Err(Absent::Lost(MediaError::Missing.to_string())) };
+        if let Some(why) = self.why_lost(file) {
+            return Err(Absent::Lost(why));
+        }
+        let Some(_mine) = Fetching::begin(&self.fetching, file) else {
+            return Err(Absent::NotYet("正在从微信取，请稍后刷新".into()));
+        };
+        let _turn = self.turns.acquire().await.map_err(|_| Absent::NotYet("服务正在停止".into()))?;
+        let downloaded = self.client.download(&MediaId::new(&**from)).await;
+        let downloaded = downloaded.map_err(|error| self.absent(file, error.passing, error.why))?;
+        let (name, bytes) = (enclosure.name.to_string(), downloaded.bytes);
+        let put = self.aside(move |files| files.put_as(ticket, file, &name, &bytes)).await;
+        put.map_err(|error| self.absent(file, matches!(error, MediaError::Io(_)), error.to_string()))?;
+        // The follower may have left meanwhile.
+        match self.is_gone(ticket).await {
+            Ok(false) => Ok(()),
+            _ => {
+                let _ = self.forget(vec![ticket]).await;
+                Err(Absent::Lost("内容已删除".into()))
+            }
+        }
+    }
+
+    fn absent(&self, file: FileId, passing: bool, why: String) -> Absent {
+        if passing {
+            return Absent::NotYet(why);
+        }
+        remember(&mut lock(&self.lost), file, why.clone());
+        Absent::Lost(why)
+    }
+
+    async fn read(&self, ticket: TicketId, file: FileId) -> std::result::Result<Vec<u8>, MediaError> {
+        self.aside(move |files| files.read(ticket, file)).await
+    }
+
+    /// Works with the folder aside of the async threads.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&MediaStore) -> std::result::Result<T, MediaError> + Send + 'static,
+    ) -> std::result::Result<T, MediaError> {
+        let files = self.files.clone();
+        let done = tokio::task::spawn_blocking(move || work(&files)).await;
+        done.unwrap_or_else(|_| Err(MediaError::Io(std::io::Error::other("线程出了意外"))))
+    }
+}
+
+/// A file is in here while it is fetched.
+struct Fetching<'m>(&'m Mutex<Vec<FileId>>, FileId);
+
+impl<'m> Fetching<'m> {
+    fn begin(fetching: &'m Mutex<Vec<FileId>>, file: FileId) -> Option<Self> {
+        let mut now = lock(fetching);
+        (!now.contains(&file)).then(|| {
+            now.push(file);
+            Self(fetching, file)
+        })
+    }
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        lock(self.0).retain(|file| *file != self.1);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nothing depends on what is remembered here: when there is too much, all of it goes.
+fn remember<T>(map: &mut HashMap<FileId, T>, file: FileId, what: T) {
+    if map.len() >= MAX_REMEMBERED {
+        map.clear();
+    }
+    map.insert(file, what);
+}
