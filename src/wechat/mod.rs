@@ -1,10 +1,11 @@
 //! How WeChat signs, wraps, delivers and accepts messages: everything that is true of the wire and of nothing else.
 //!
-//! Knows the protocol (PROTOCOL.md §§1–7): [`signature`] and [`crypto`] prove and seal, [`gate`] lets a request in,
-//! [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com; [`menu`] and [`scene`] are what
-//! an operator sets up there (§§10–11).
+//! Knows the protocol (PROTOCOL.md §§1–7): [`signature`] and [`crypto`] prove and seal, [`gate`] lets a request in and
+//! counts what came (`tally`), [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com;
+//! [`menu`] and [`scene`] are what an operator sets up there (§§10–11), `checks` how it stands there.
 //! Must not know what is said, to whom it matters, or where anything is stored.
 
+mod checks;
 pub mod client;
 pub mod crypto;
 pub mod gate;
@@ -16,10 +17,12 @@ mod replays;
 pub mod reply;
 pub mod scene;
 pub mod signature;
+mod tally;
 mod token;
 mod wire;
 mod xml;
 
+pub use checks::{CallbackCheck, Ping};
 pub use client::Client;
 pub use crypto::{Crypt, KeyError};
 pub use gate::{Gate, Mode, Query, Refusal};
@@ -27,7 +30,8 @@ pub use message::{Event, Inbound, Kind, Malformed};
 pub use outcome::{CallError, Outcome, RefusedKind, Trouble};
 pub use replays::Replays;
 pub use reply::{BadReply, Reply};
-pub use wire::ClientError;
+pub use tally::{Count, Seen};
+pub use wire::{Ahead, ClientError};
 pub(crate) use wire::{http, way_to};
 
 use serde::{Deserialize, Serialize};

@@ -1,16 +1,20 @@
 //! HTTP to api.weixin.qq.com: one request, one JSON answer, both bounded. The only file that names reqwest's builder and
 //! rustls. Knows no error codes. No sentence it makes holds an address, because addresses here carry tokens.
 
-use reqwest::header::CONTENT_TYPE;
+use crate::clock::{Clock, Timestamp};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{Url, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long one call may take, all in all.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// WeChat looks up names and pings before it answers this one.
+const SLOW: (&str, Duration) = (super::checks::CALLBACK_CHECK, Duration::from_secs(15));
 /// Answers of the calls made here have well under one KiB, a menu some.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -41,16 +45,41 @@ pub(super) struct Answer {
     pub(super) rest: Map<String, Value>,
 }
 
+/// How far our clock is from WeChat's, as the `Date` of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// So many seconds ours is ahead; below zero: behind.
+    pub seconds: i64,
+    /// When that was seen, by our clock.
+    pub at: Timestamp,
+}
+
 /// A way to one API server.
 pub(super) struct Wire {
     http: reqwest::Client,
     base: Url,
+    clock: Clock,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Wire {
-    pub(super) fn new(api_base: &str) -> Result<Self, ClientError> {
+    pub(super) fn new(api_base: &str, clock: Clock) -> Result<Self, ClientError> {
         let (http, base) = way_to(api_base.trim_end_matches('/'))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, clock, ahead: Mutex::default() })
+    }
+
+    /// What the last answer that had a date says of our clock.
+    pub(super) fn ahead(&self) -> Option<Ahead> {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| Timestamp::from_http_date(date.to_str().ok()?));
+        if let Some(date) = date {
+            let at = self.clock.now();
+            let ahead = Ahead { seconds: at.as_s().saturating_sub(date.as_s()), at };
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
     }
 
     /// Posts `body` as JSON in raw UTF-8 (§6). The error is a sentence for the operator.
@@ -82,7 +111,9 @@ impl Wire {
                 self.http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
             }
         };
+        let request = if path == SLOW.0 { request.timeout(SLOW.1) } else { request };
         let response = request.send().await.map_err(sentence)?;
+        self.compare_clocks(response.headers());
         if !response.status().is_success() {
             return Err(format!("微信接口返回 HTTP {}", response.status().as_u16()));
         }
@@ -134,7 +165,7 @@ fn is_loopback(url: &Url) -> bool {
 fn sentence(error: reqwest::Error) -> String {
     let error = error.without_url();
     let what = if error.is_timeout() {
-        "微信接口 5 秒内没有回应"
+        "微信接口没有按时回应"
     } else if error.is_connect() {
         "连不上微信接口服务器"
     } else {
@@ -151,10 +182,11 @@ fn sentence(error: reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::{ClientError, Wire};
+    use crate::clock::Clock;
 
     #[test]
     fn an_address_in_the_open_is_refused_unless_it_is_this_machine() {
-        let new = |base: &str| Wire::new(base).map(|_| ());
+        let new = |base: &str| Wire::new(base, Clock::system()).map(|_| ());
         for good in ["http://127.0.0.1:8091", "http://localhost:1/", "http://[::1]:80/x/"] {
             assert_eq!(new(good), Ok(()), "{good}");
         }
@@ -167,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_error_shows_the_token() {
-        let wire = Wire::new("http://127.0.0.1:1").unwrap();
+        let wire = Wire::new("http://127.0.0.1:1", Clock::system()).unwrap();
         let error = wire.post("/cgi-bin/x", Some("geheim"), &()).await.err().unwrap();
         assert!(error.starts_with("连不上微信接口服务器"), "{error}");
         assert!(!error.contains("geheim") && !error.contains("127.0.0.1:1/"), "{error}");
