@@ -4,6 +4,7 @@
 mod follower;
 
 use crate::clock::{Clock, Timestamp};
+use crate::doctor::Doctor;
 use crate::knowledge::Department;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
@@ -58,6 +59,11 @@ pub enum Command {
         /// What.
         errand: Errand,
     },
+    /// Look how service and account stand; answers a `Report`.
+    Doctor {
+        /// AppID of the account it is meant for; empty: the sandbox.
+        account: String,
+    },
 }
 
 /// What an operator has done at WeChat, with the account's token.
@@ -87,6 +93,8 @@ pub struct Reach {
     pub account: String,
     /// What time it is there.
     pub clock: Clock,
+    /// Who looks how it stands.
+    pub doctor: Arc<Doctor>,
 }
 
 impl Reach {
@@ -94,6 +102,9 @@ impl Reach {
         match command {
             Command::Wechat { account, errand } if account == self.account => {
                 run_errand(&self.client, errand).await
+            }
+            Command::Doctor { account } if account == self.account => {
+                Ok(serde_json::to_string(&self.doctor.examine().await)?)
             }
             command => obey(&*self.store, self.clock.now(), command).await,
         }
@@ -150,7 +161,7 @@ pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow
             let [before, after] = store.rewrite(now).await?;
             Ok(format!("已整理：{} KB → {} KB", before.div_ceil(1_000), after.div_ceil(1_000)))
         }
-        Command::Wechat { .. } => {
+        Command::Wechat { .. } | Command::Doctor { .. } => {
             bail!("运行中的服务用的是另一个公众号（或沙箱），请核对 --config 和 XINQI_WECHAT__APP_ID 后再试")
         }
     }

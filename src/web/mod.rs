@@ -1,11 +1,13 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
 mod console;
+mod doctor_page;
 mod error;
 mod form;
 mod knowledge_page;
 mod login;
 mod page;
+mod qr_page;
 mod queue;
 mod serve;
 mod session;
