@@ -9,13 +9,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use xinqi::clock::Clock;
-use xinqi::config::Secret;
+use xinqi::config::{Config, Secret};
+use xinqi::doctor::{Check, Level, Subject, examine};
 use xinqi::fake_wechat::{FakeSettings, FakeWechat};
 use xinqi::staff::{Role, Staff};
+use xinqi::wechat::Client;
 
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const CALLBACK_CHECK: &str = "/cgi-bin/callback/check";
 const CUSTOMER_SERVICE: &str = "/cgi-bin/customservice/getkflist";
+const TEMPLATES: &str = "/cgi-bin/template/get_all_private_template";
 const CODE: &str = "/cgi-bin/qrcode/create";
 
 /// An account at a fake WeChat by that clock, and a folder.
@@ -86,6 +89,10 @@ async fn without_a_service_the_account_is_examined_and_what_only_a_service_knows
     }
     assert!(said.contains("怎么办：运行 xinqi menu publish 发布。"), "{said}");
     assert!(!said.contains(account().app_secret.expose()), "{said}");
+
+    assert!(office.program().args(["menu", "publish"]).output().unwrap().status.success());
+    let (_, said) = doctor(office.program());
+    assert!(line(&said, "自定义菜单").starts_with("通过"), "{said}");
 
     let mut program = office.program();
     program.args(["doctor", "--json"]);
@@ -166,6 +173,28 @@ async fn beside_a_running_service_that_one_looks_and_another_accounts_says_so() 
     let (code, said) = doctor(program(dir.path()));
     assert!(code == Some(0) && line(&said, "access_token").starts_with("通过"), "{said}");
     assert!(service.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_are_looked_for_only_where_some_are_set() {
+    let office = Office::open().await;
+    let (config, clock) = (Config::load(None, []).unwrap(), Clock::system());
+    let client =
+        Client::new(&office.api_base, &account().app_id, account().app_secret, clock.clone()).unwrap();
+    let levels = async |subscribe_template, template| {
+        let subject = Subject::of(&config, Some(&client), Err("没有读".to_owned()), &clock);
+        let report = examine(&Subject { subscribe_template, template, ..subject }).await;
+        [Check::SubscribeTemplate, Check::Template].map(|check| {
+            report.findings.iter().find(|finding| finding.check == check).map(|finding| finding.level)
+        })
+    };
+    assert_eq!(levels("", "").await, [Some(Level::Skipped); 2]);
+    assert_eq!(office.fake.calls(TEMPLATES), 0);
+    assert_eq!(levels("due", "done").await, [Some(Level::Fail); 2], "the account has none");
+    office.fake.has_templates("due", "done");
+    assert_eq!(levels("due", "done").await, [Some(Level::Pass); 2]);
+    office.fake.deny(TEMPLATES, 48001);
+    assert_eq!(levels("due", "done").await, [Some(Level::Pass), Some(Level::Warn)]);
 }
 
 /// The row of one check, from its level on.
