@@ -8,6 +8,7 @@ use crate::config::{Config, Secret};
 use crate::control::{self, Reach};
 use crate::delivery::Courier;
 use crate::desk::Desk;
+use crate::doctor::Doctor;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
 use crate::mailroom::{self, Arrival, Mailroom};
@@ -159,7 +160,8 @@ impl App {
     /// Serves until `stop` says so, then finishes what is under way and writes everything to disk.
     pub async fn run(self, listener: TcpListener, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
-        let router = self.router();
+        let doctor = Arc::new(self.doctor());
+        let router = self.router(doctor.clone());
         let mut tasks = tokio::task::JoinSet::new();
         if let Some((fake, api)) = self.fake {
             fake.set_webhook_url(format!("http://{}/wechat", loopback(address)));
@@ -199,6 +201,7 @@ impl App {
             mailroom: self.mailroom.clone(),
             account,
             clock: self.clock.clone(),
+            doctor,
         };
         let control = tokio::spawn(control::listen(&self.config.data_dir, reach)?);
         let mut stopping = stop.clone();
@@ -222,7 +225,18 @@ impl App {
         Ok(())
     }
 
-    fn router(&self) -> axum::Router {
+    fn doctor(&self) -> Doctor {
+        Doctor::new(
+            self.config.clone(),
+            self.client.clone(),
+            self.gate.clone(),
+            self.desk.clone(),
+            self.notices.clone(),
+            self.clock.clone(),
+        )
+    }
+
+    fn router(&self, doctor: Arc<Doctor>) -> axum::Router {
         let config = &self.config;
         let console = Console::new(
             self.desk.clone(),
@@ -236,6 +250,7 @@ impl App {
                 only_https: config.public_url(config.listen).starts_with("https://"),
             },
             self.setup.clone(),
+            doctor,
         );
         let door = Door {
             gate: self.gate.clone(),

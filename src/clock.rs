@@ -22,6 +22,19 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// From the `Date` header of an HTTP answer.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+        parsed.ok().map(|moment| Self(moment.as_millisecond()))
+    }
+
+    /// As the `Date` header of an HTTP answer writes it, to the second.
+    pub fn http_date(self) -> String {
+        let moment = jiff::Timestamp::from_second(self.as_s()).unwrap_or_default();
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        printer.timestamp_to_rfc9110_string(&moment).unwrap_or_default()
+    }
+
     /// This much later.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
@@ -97,4 +110,19 @@ impl Clock {
 fn system_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn a_date_of_http_is_read_and_written() {
+        let moment = Timestamp::from_s(784_111_777);
+        assert_eq!(moment.http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(Timestamp::from_http_date(&moment.http_date()), Some(moment));
+        for odd in ["", "yesterday", "1994-11-06", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(Timestamp::from_http_date(odd), None, "{odd}");
+        }
+    }
 }

@@ -400,6 +400,12 @@ impl Config {
         (!url.is_empty()).then(|| format!("{url}/console"))
     }
 
+    /// Where WeChat is to push to; `None` where nobody has said.
+    pub fn webhook_url(&self) -> Option<String> {
+        let url = self.public_url.trim_end_matches('/');
+        (!url.is_empty()).then(|| format!("{url}/wechat"))
+    }
+
     /// The address people use, without a slash at the end; `listening` is where the service really listens.
     pub fn public_url(&self, listening: SocketAddr) -> String {
         match self.public_url.trim_end_matches('/') {

@@ -47,6 +47,8 @@ pub mod menu;
 
 pub mod qr;
 
+pub mod doctor;
+
 pub mod evaluate;
 
 pub mod delivery;

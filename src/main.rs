@@ -1,6 +1,7 @@
 //! Arguments, configuration, build, run. Knows the command line; everything else is in the library.
 
 mod ask;
+mod checkup;
 mod measure;
 mod platform;
 
@@ -88,6 +89,12 @@ enum Command {
     Menu {
         #[command(subcommand)]
         command: MenuCommand,
+    },
+    /// 诊断：配置、微信账号、推送、菜单、知识库逐项检查，说明该做什么；有不通过的则退出码为 1
+    Doctor {
+        /// 输出 JSON
+        #[arg(long)]
+        json: bool,
     },
     /// 带参数的二维码：扫码的人带着场景进来
     Qr {
@@ -216,6 +223,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Menu { command: MenuCommand::Show } => platform::show_menu(&config).await?,
         Command::Menu { command: MenuCommand::Diff } => return platform::compare_menu(&config).await,
         Command::Menu { command: MenuCommand::Publish } => return platform::publish_menu(&config).await,
+        Command::Doctor { json } => return checkup::run(&config, json).await,
         Command::Qr { command: QrCommand::Create { scene, days, permanent, out } } => {
             let days = days.or((!permanent).then_some(MAX_DAYS));
             platform::make_code(&config, scene, days, out.as_deref()).await?;

@@ -4,6 +4,7 @@
 mod follower;
 
 use crate::clock::{Clock, Timestamp};
+use crate::doctor::Doctor;
 use crate::knowledge::Department;
 use crate::mailroom::Mailroom;
 use crate::media::MediaStore;
@@ -60,6 +61,11 @@ pub enum Command {
         /// What.
         errand: Errand,
     },
+    /// Look how service and account stand; answers a `Report`.
+    Doctor {
+        /// AppID of the account it is meant for; empty: the sandbox.
+        account: String,
+    },
 }
 
 /// What an operator has done at WeChat, with the account's token.
@@ -91,6 +97,8 @@ pub struct Reach {
     pub account: String,
     /// What time it is there.
     pub clock: Clock,
+    /// Who looks how it stands.
+    pub doctor: Arc<Doctor>,
 }
 
 impl Reach {
@@ -103,6 +111,9 @@ impl Reach {
                 let tickets = follower::erase(&*self.store, self.clock.now(), &openid).await?;
                 self.mailroom.forget(tickets).await?;
                 Ok(ERASED.into())
+            }
+            Command::Doctor { account } if account == self.account => {
+                Ok(serde_json::to_string(&self.doctor.examine().await)?)
             }
             command => obey(&*self.store, self.clock.now(), command).await,
         }
@@ -172,7 +183,7 @@ pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow
             let [before, after] = store.rewrite(now).await?;
             Ok(format!("已整理：{} KB → {} KB", before.div_ceil(1_000), after.div_ceil(1_000)))
         }
-        Command::Wechat { .. } => {
+        Command::Wechat { .. } | Command::Doctor { .. } => {
             bail!("运行中的服务用的是另一个公众号（或沙箱），请核对 --config 和 XINQI_WECHAT__APP_ID 后再试")
         }
     }

@@ -160,7 +160,7 @@ fn with_staff_everything_is_appended_with_a_receipt_now_and_then() {
     let n = chat.ticket().n_lines;
     assert_eq!(chat.said("补充一下，他从火星来"), "", "the opening was the receipt");
     chat.after(Duration::from_secs(601));
-    let picture = Attachment { kind: "图片", detail: "https://example/p.jpg".into() };
+    let picture = Attachment { kind: "图片", detail: String::new(), media: Some("m1".into()) };
     assert!(chat.reply(Event::Sent(picture)).contains("已补充到 1124-001"));
     assert_eq!(chat.said("还有一句"), "");
     assert_eq!(chat.ticket().n_lines, n + 3);

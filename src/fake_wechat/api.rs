@@ -3,7 +3,7 @@
 
 use super::state::{Bubble, Side, State, Via, fault};
 use super::window::Denied;
-use super::{FakeSettings, FakeWechat};
+use super::{FakeSettings, FakeWechat, checks};
 use crate::clock::Timestamp;
 use crate::wechat::{MAX_TEXT_BYTES, OpenId};
 use axum::body::Bytes;
@@ -56,13 +56,17 @@ pub(super) fn router(fake: FakeWechat) -> axum::Router {
             let now = fake.now();
             let call = Call { method: &method, path: uri.path(), query: &query.0, body: &body };
             let answer = fake.state().answer(&fake.inner.settings, now, &call);
-            respond(&answer.unwrap_or_else(|code| error(code, now)))
+            respond(&answer.unwrap_or_else(|code| error(code, now)), now)
         }
     })
 }
 
-fn respond(answer: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json; encoding=utf-8")], answer.to_string()).into_response()
+fn respond(answer: &Value, now: Timestamp) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json; encoding=utf-8".to_owned()),
+        (header::DATE, now.http_date()),
+    ];
+    (headers, answer.to_string()).into_response()
 }
 
 struct Call<'a> {
@@ -95,7 +99,7 @@ type Answer = Result<Value, i64>;
 
 impl State {
     fn answer(&mut self, settings: &FakeSettings, now: Timestamp, call: &Call<'_>) -> Answer {
-        let path = PATHS.into_iter().find(|path| *path == call.path).ok_or(40066)?;
+        let path = PATHS.into_iter().chain(checks::PATHS).find(|path| *path == call.path).ok_or(40066)?;
         *self.calls.entry(path).or_default() += 1;
         if let TOKEN | STABLE_TOKEN = path {
             if let Some(code) = fault(&mut self.failing_tokens) {
@@ -107,6 +111,9 @@ impl State {
             return Err(code);
         }
         self.tokens.check(call.parameter("access_token"), now)?;
+        if let Some(code) = self.checks.denied(path) {
+            return Err(code);
+        }
         match path {
             SEND => self.send(now, &call.json()?),
             TYPING => self.typing(now, &call.json()?),
@@ -125,7 +132,7 @@ impl State {
                 ok()
             }),
             CODE_CREATE => self.setup.create_code(now, &call.json()?),
-            _ => Ok(ok()),
+            _ => Ok(self.checks.answer(path).unwrap_or_else(ok)),
         }
     }
 
@@ -250,6 +257,7 @@ fn error(code: i64, now: Timestamp) -> Value {
         40066 => "invalid url",
         40125 => "invalid appsecret",
         40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
+        40201 => "invalid url, callback url is not set",
         40243 => "AppSecret has been frozen",
         41001 => "access_token missing",
         41002 => "appid missing",

@@ -2,6 +2,7 @@
 //! WeChat does: tokens, windows and counts, who follows, what was said. Must not know this service beyond its webhook.
 
 mod api;
+mod checks;
 mod phone;
 mod push;
 mod setup;

@@ -1,6 +1,7 @@
 //! What the fake WeChat remembers: followers with their transcripts and rights, what was set up, faults to come, calls counted. Bounded
 //! in every direction; knows no HTTP.
 
+use super::checks::Checks;
 use super::setup::Setup;
 use super::tokens::Tokens;
 use super::window::Rights;
@@ -90,6 +91,7 @@ pub(super) struct State {
     followers: BTreeMap<OpenId, Follower>,
     pub(super) tokens: Tokens,
     pub(super) setup: Setup,
+    pub(super) checks: Checks,
     pub(super) calls: HashMap<&'static str, u64>,
     /// How many calls are still to fail, and with what.
     pub(super) failing_calls: (u32, i64),
@@ -104,6 +106,7 @@ impl State {
             followers: BTreeMap::new(),
             tokens: Tokens::default(),
             setup: Setup::default(),
+            checks: Checks::default(),
             calls: HashMap::new(),
             failing_calls: (0, 0),
             failing_tokens: (0, 0),

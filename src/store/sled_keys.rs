@@ -255,6 +255,7 @@ mod tests {
             author: crate::ticket::Author::Follower,
             text: "a".repeat(n_bytes).into(),
             delivery: None,
+            enclosure: None,
         };
         let lines: Vec<Line> = [10, MAX_BLOCK - 10, 1, MAX_BLOCK + 1, 5, 5].map(line).into();
         let sizes: Vec<usize> = blocks(&lines).map(<[Line]>::len).collect();

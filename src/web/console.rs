@@ -2,12 +2,15 @@
 
 use super::form::FormKeys;
 use super::login::Checker;
+use super::qr_page::Codes;
 use super::throttle::Throttle;
 use super::{
-    SetupLink, error, knowledge_page, login, page, queue, setup, staff_page, ticket_page, try_page, visitor,
+    SetupLink, doctor_page, error, knowledge_page, login, page, qr_page, queue, setup, staff_page,
+    ticket_page, try_page, visitor,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
+use crate::doctor::Doctor;
 use crate::notices::Notices;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -45,6 +48,8 @@ pub struct Console {
     pub settings: ConsoleSettings,
     /// How the first administrator comes in.
     pub setup: SetupLink,
+    /// Who looks how service and account stand; knows the way to WeChat.
+    pub doctor: Arc<Doctor>,
 }
 
 impl Console {
@@ -55,8 +60,9 @@ impl Console {
         notices: Notices,
         settings: ConsoleSettings,
         setup: SetupLink,
+        doctor: Arc<Doctor>,
     ) -> Self {
-        Self { desk, clock, notices, settings, setup }
+        Self { desk, clock, notices, settings, setup, doctor }
     }
 }
 
@@ -70,6 +76,8 @@ pub(super) struct Hall {
     pub checker: Checker,
     /// Keys of forms.
     pub keys: FormKeys,
+    /// QR codes made a moment ago.
+    pub codes: Codes,
 }
 
 impl Hall {
@@ -94,6 +102,7 @@ pub fn console_router(state: Console) -> Router {
         throttle: Throttle::new(state.settings.max_login_failures),
         checker: Checker::default(),
         keys: FormKeys::new(),
+        codes: Codes::default(),
         console: state,
     });
     Router::new()
@@ -105,6 +114,8 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/try", get(try_page::show))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
         .route("/console/staff/remove", post(staff_page::remove))
+        .route("/console/doctor", get(doctor_page::show).post(doctor_page::again))
+        .route("/console/qr", get(qr_page::show).post(qr_page::submit))
         .route("/setup", get(setup::show).post(setup::submit))
         .route("/console/", any(error::not_found))
         .route("/console/{*rest}", any(error::not_found))

@@ -2,11 +2,13 @@
 
 mod answer_page;
 mod console;
+mod doctor_page;
 mod error;
 mod form;
 mod knowledge_page;
 mod login;
 mod page;
+mod qr_page;
 mod queue;
 mod serve;
 mod session;

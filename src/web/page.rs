@@ -22,7 +22,7 @@ pub(super) struct Frame {
     pub title: String,
     /// Who is logged in.
     pub user: Option<Signed>,
-    /// Which part of the console this is: `queue`, `staff`, or nothing.
+    /// Which part of the console this is: `queue`, `try`, `staff`, `doctor`, `qr`, or nothing.
     pub here: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Signed {
     pub name: String,
     /// Their role.
     pub role: &'static str,
-    /// They see the page of staff.
+    /// They see the pages of staff, diagnosis and QR codes.
     pub admin: bool,
     /// The key of every form on this page.
     pub key: String,

@@ -3,7 +3,7 @@
 
 use super::outcome::{self, CallError, Outcome, Trouble, Verdict, Way};
 use super::token::{Failure, Tokens};
-use super::wire::{Answer, ClientError, Raw, Request, Wire};
+use super::wire::{Ahead, Answer, ClientError, Raw, Request, Wire};
 use crate::clock::Clock;
 use crate::config::Secret;
 use serde::Serialize;
@@ -28,7 +28,8 @@ impl Client {
     /// A client for one account; nothing is called yet. `api_base` is `https://api.weixin.qq.com`, or `http://` on
     /// loopback for the sandbox.
     pub fn new(api_base: &str, app_id: &str, secret: Secret, clock: Clock) -> Result<Self, ClientError> {
-        Ok(Self { wire: Wire::new(api_base)?, tokens: Tokens::new(app_id.to_owned(), secret, clock) })
+        let wire = Wire::new(api_base, clock.clone())?;
+        Ok(Self { wire, tokens: Tokens::new(app_id.to_owned(), secret, clock) })
     }
 
     /// Calls an interface, with a POST where there is a body; what it answers beside errcode and errmsg. Makes at most
@@ -64,6 +65,16 @@ impl Client {
     /// Fetches a token if there is none, to see whether the account's settings are right. The error says what to do.
     pub async fn check(&self) -> Result<(), String> {
         self.tokens.current(&self.wire).await.map(|_| ()).map_err(|failure| failure.why)
+    }
+
+    /// Fetches a token now, whatever is cached and whatever was wrong a moment ago, because somebody may have mended it.
+    pub async fn check_anew(&self) -> Result<(), CallError> {
+        self.tokens.anew(&self.wire).await
+    }
+
+    /// How far our clock is from WeChat's, by the last answer; `None` before the first.
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.wire.ahead()
     }
 
     /// What only an operator can mend, as long as it lasts.

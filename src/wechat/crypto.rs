@@ -96,8 +96,23 @@ impl Crypt {
         String::from_utf8(bytes).map_err(|_| Refused)
     }
 
+    /// Whether an envelope that does not open was sealed with this key for another AppID. For whoever looks for a mistake
+    /// in the settings; the sender must not learn it.
+    pub(super) fn names_another(&self, encrypt: &str) -> bool {
+        let Ok(mut bytes) = STANDARD.decode(encrypt) else { return false };
+        let (blocks, _) = Array::slice_as_chunks_mut(&mut bytes);
+        cbc::Decryptor::inner_iv_init(&self.decrypt, &self.iv.into()).decrypt_blocks(blocks);
+        Self::parts(&bytes).is_some_and(|(_, app_id)| app_id != self.app_id.as_bytes())
+    }
+
     /// The length of the message in decrypted bytes, if pad, length and AppID are as they must be.
     fn message_len(&self, plain: &[u8]) -> Option<usize> {
+        let (length, app_id) = Self::parts(plain)?;
+        (app_id == self.app_id.as_bytes()).then_some(length)
+    }
+
+    /// The length of the message and the AppID in decrypted bytes, if pad and length are as they must be.
+    fn parts(plain: &[u8]) -> Option<(usize, &[u8])> {
         let pad = usize::from(*plain.last()?);
         let unpadded = plain.len().checked_sub(pad)?;
         let (body, padding) = plain.split_at_checked(unpadded)?;
@@ -106,8 +121,7 @@ impl Crypt {
         }
         let length = u32::from_be_bytes(body.get(RANDOM..HEAD)?.try_into().ok()?);
         let length = usize::try_from(length).ok()?;
-        let app_id = body.get(HEAD.checked_add(length)?..)?;
-        (app_id == self.app_id.as_bytes()).then_some(length)
+        Some((length, body.get(HEAD.checked_add(length)?..)?))
     }
 
     /// Wraps `message` into an `<Encrypt>` text. `random` must be fresh from the system's generator each time (§2.2).
@@ -138,7 +152,7 @@ impl Crypt {
 }
 
 /// A token that can be one: an empty one would let anybody sign, a space in it is a copying mistake (§1).
-pub(super) fn check_token(token: &Secret) -> Result<(), KeyError> {
+pub fn check_token(token: &Secret) -> Result<(), KeyError> {
     let text = token.expose();
     let good = (3..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     if good { Ok(()) } else { Err(KeyError::Token) }

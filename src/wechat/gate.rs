@@ -1,10 +1,12 @@
 //! The proof of a request: a push that does not come from WeChat, or not now, or not in the agreed form, gets no
-//! further (PROTOCOL.md §1, §2 rules 1–4). Knows the account's token and key; must not know HTTP, routes or answers.
+//! further (PROTOCOL.md §1, §2 rules 1–4); what that says about the settings is counted. Knows the account's token and
+//! key; must not know HTTP, routes or answers.
 
 use super::crypto::{self, Crypt, KeyError};
 use super::message::{self, Inbound, Malformed};
 use super::replays::Replays;
 use super::signature;
+use super::tally::{Seen, Sort, Tally};
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use serde::{Deserialize, Serialize};
@@ -125,6 +127,7 @@ pub struct Gate {
     token: Secret,
     crypt: Option<Crypt>,
     replays: Replays,
+    tally: Tally,
 }
 
 impl Gate {
@@ -135,7 +138,8 @@ impl Gate {
             Mode::Plain => None,
             Mode::Compat | Mode::Safe => Some(crypt.ok_or(KeyError::Missing)?),
         };
-        Ok(Self { mode, token, crypt, replays: Replays::new(MAX_REMEMBERED) })
+        let replays = Replays::new(MAX_REMEMBERED);
+        Ok(Self { mode, token, crypt, replays, tally: Tally::default() })
     }
 
     /// How pushes come.
@@ -148,24 +152,54 @@ impl Gate {
         self.crypt.as_ref()
     }
 
+    /// What has come so far, by what it says about the account's settings here and at the platform.
+    pub fn seen(&self) -> Seen {
+        self.tally.seen()
+    }
+
     /// The text to answer a verification of the address with, byte for byte (§1).
     pub fn verify_echo<'q>(&self, query: &'q Query, now: Timestamp) -> Result<&'q str, Refusal> {
-        self.prove(query, now)?;
-        query
-            .echostr
-            .as_deref()
-            .filter(|echo| !echo.is_empty() && echo.len() <= 1024)
-            .ok_or(Refusal::Incomplete)
+        self.prove(query, now).inspect_err(|refusal| self.count(*refusal, query, now))?;
+        let echo = query.echostr.as_deref().filter(|echo| !echo.is_empty() && echo.len() <= 1024);
+        echo.inspect(|_| self.tally.note(Sort::Echo, now)).ok_or(Refusal::Incomplete)
     }
 
     /// Whether whoever sends this query knows the token, before a byte of the body is read: strangers are not listened
     /// to. Says nothing about the body.
     pub fn knock(&self, query: &Query, now: Timestamp) -> Result<(), Refusal> {
-        self.prove(query, now).map(drop)
+        self.prove(query, now).map(drop).inspect_err(|refusal| self.count(*refusal, query, now))
     }
 
     /// The message in a push, once everything about it holds.
     pub fn open(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Inbound, Refusal> {
+        let opened = self.look_inside(query, body, now);
+        match &opened {
+            Ok(_) => self.tally.note(Sort::Good, now),
+            Err(Refusal::Seal) if self.is_for_another(body) => self.tally.note(Sort::AppId, now),
+            Err(refusal) => self.count(*refusal, query, now),
+        }
+        opened
+    }
+
+    /// Counts a refusal that says something about the settings. Anybody can send a wrong signature, so of those only what
+    /// otherwise looks like WeChat's counts.
+    fn count(&self, refusal: Refusal, query: &Query, now: Timestamp) {
+        let sort = match refusal {
+            Refusal::Signature if looks_real(query, now) => Sort::Signature,
+            Refusal::Stale => Sort::Stale,
+            Refusal::NotSealed | Refusal::SealedInPlainMode => Sort::Mode,
+            Refusal::Seal => Sort::Key,
+            _ => return,
+        };
+        self.tally.note(sort, now);
+    }
+
+    fn is_for_another(&self, body: &[u8]) -> bool {
+        let sealed = message::encrypted_body(body).ok().flatten();
+        self.crypt.as_ref().zip(sealed).is_some_and(|(crypt, sealed)| crypt.names_another(&sealed))
+    }
+
+    fn look_inside(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Inbound, Refusal> {
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::TooLarge);
         }
@@ -218,6 +252,16 @@ impl Gate {
             _ => Refusal::Malformed(malformed),
         })
     }
+}
+
+/// Whether a query with a wrong signature is as WeChat writes one: fresh, and everything in its place.
+fn looks_real(query: &Query, now: Timestamp) -> bool {
+    let sent = query.timestamp.as_deref().and_then(|sent| sent.parse::<i64>().ok());
+    let signature = query.signature.as_deref().unwrap_or_default();
+    sent.is_some_and(|sent| now.as_s().abs_diff(sent) <= WINDOW.as_secs())
+        && signature.len() == 40
+        && signature.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && (query.openid.is_some() || query.echostr.is_some())
 }
 
 /// The proven part of a query.

@@ -1,10 +1,12 @@
 //! How WeChat signs, wraps, delivers and accepts messages: everything that is true of the wire and of nothing else.
 //!
-//! Knows the protocol (PROTOCOL.md §§1–12): [`signature`] and [`crypto`] prove and seal, [`gate`] lets a request in,
-//! [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com: [`outbound`] messages, [`notify`]
-//! the notifications of service accounts, [`media`] files; [`menu`] and [`scene`] are what an operator sets up there.
+//! Knows the protocol (PROTOCOL.md §§1–12): [`signature`] and [`crypto`] prove and seal, [`gate`] lets a request in and
+//! counts what came (`tally`), [`message`] reads it, [`reply`] writes the answer, [`client`] calls api.weixin.qq.com:
+//! [`outbound`] messages, [`notify`] the notifications of service accounts, [`media`] files; [`menu`] and [`scene`] are what
+//! an operator sets up there, `checks` how it stands there.
 //! Must not know what is said, to whom it matters, or where anything is stored.
 
+mod checks;
 pub mod client;
 pub mod crypto;
 pub mod gate;
@@ -19,10 +21,12 @@ mod replays;
 pub mod reply;
 pub mod scene;
 pub mod signature;
+mod tally;
 mod token;
 mod wire;
 mod xml;
 
+pub use checks::{CallbackCheck, Ping};
 pub use client::Client;
 pub use crypto::{Crypt, KeyError};
 pub use gate::{Gate, Mode, Query, Refusal};
@@ -32,7 +36,8 @@ pub use outbound::{Outgoing, Unsendable};
 pub use outcome::{CallError, Outcome, RefusedKind, Trouble};
 pub use replays::Replays;
 pub use reply::{BadReply, Reply};
-pub use wire::ClientError;
+pub use tally::{Count, Seen};
+pub use wire::{Ahead, ClientError};
 pub(crate) use wire::{http, way_to};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The access token every call needs (PROTOCOL.md §6): fetched once for all who wait, renewed before it ends, fetched
 //! again when WeChat disowns it, and not asked for while only an operator can help. Knows nothing of messages.
 
-use super::outcome::{self, Trouble};
+use super::outcome::{self, CallError, Trouble};
 use super::wire::Wire;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Secret;
@@ -52,6 +52,8 @@ struct State {
     /// Counts finished fetches, so that who waited for one takes its result.
     n_fetched: u64,
     last_failure: Option<Failure>,
+    /// WeChat's errcode in the last fetch, where it answered with one.
+    last_code: Option<i64>,
     renew_not_before: Timestamp,
     forced: VecDeque<Timestamp>,
     pause: Option<Pause>,
@@ -109,6 +111,14 @@ impl Tokens {
         self.fetch(wire, Some(bad), force).await
     }
 
+    /// Fetches one whatever is cached or paused; the platform gives the same again as long as it is good.
+    pub(super) async fn anew(&self, wire: &Wire) -> Result<(), CallError> {
+        let _turn = self.turn.lock().await;
+        self.state().pause = None;
+        let fetched = self.ask(wire, false).await;
+        fetched.map(drop).map_err(|failure| CallError { code: self.state().last_code, ..failure.into() })
+    }
+
     async fn fetch(&self, wire: &Wire, bad: Option<&str>, force: bool) -> Result<Arc<str>, Failure> {
         let n_before = self.state().n_fetched;
         let _turn = self.turn.lock().await;
@@ -145,6 +155,7 @@ impl Tokens {
         let mut state = self.state();
         state.n_fetched += 1;
         state.renew_not_before = now.after(PACE);
+        state.last_code = answer.as_ref().ok().and_then(|answer| answer.errcode);
         let result = match answer {
             Err(why) => Err(Failure { why, after: None }),
             Ok(answer) => match (answer.errcode.unwrap_or_default(), answer.access_token) {

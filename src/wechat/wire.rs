@@ -1,17 +1,22 @@
 //! HTTP to api.weixin.qq.com: one request, one answer, both bounded. The only file that names reqwest's builder and
 //! rustls. Knows no error codes. No sentence it makes holds an address, because addresses here carry tokens.
 
+use super::checks::CALLBACK_CHECK;
+use crate::clock::{Clock, Timestamp};
 use bytes::Bytes;
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, Url, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long one ordinary call may take, all in all.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// WeChat looks up names and pings before it answers this one.
+const SLOW: Duration = Duration::from_secs(15);
 /// Answers of the calls made here have well under one KiB, a menu some.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -42,10 +47,21 @@ pub(super) struct Answer {
     pub(super) rest: Map<String, Value>,
 }
 
+/// How far our clock is from WeChat's, as the `Date` of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// So many seconds ours is ahead; below zero: behind.
+    pub seconds: i64,
+    /// When that was seen, by our clock.
+    pub at: Timestamp,
+}
+
 /// A way to one API server.
 pub(super) struct Wire {
     http: reqwest::Client,
     base: Url,
+    clock: Clock,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 /// One request, apart from its token.
@@ -76,13 +92,16 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    const ORDINARY: Self = Self { within: TIMEOUT, bytes: MAX_ANSWER_BYTES };
+    fn of(path: &str) -> Self {
+        let within = if path == CALLBACK_CHECK { SLOW } else { TIMEOUT };
+        Self { within, bytes: MAX_ANSWER_BYTES }
+    }
 }
 
 impl<'a> Request<'a> {
     /// A GET with this query.
     pub(super) fn get(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
-        Self { path, query, body: Body::Nothing, limits: Limits::ORDINARY }
+        Self { path, query, body: Body::Nothing, limits: Limits::of(path) }
     }
 
     /// A POST of JSON in raw UTF-8 (§6), or a GET where there is no body. The error is a sentence for the operator.
@@ -100,7 +119,7 @@ impl<'a> Request<'a> {
         bytes: Vec<u8>,
     ) -> Self {
         let body = Body::Typed { content_type, bytes: bytes.into() };
-        Self { path, query, body, limits: Limits::ORDINARY }
+        Self { path, query, body, limits: Limits::of(path) }
     }
 
     /// The same under other limits.
@@ -139,9 +158,23 @@ impl Raw {
 }
 
 impl Wire {
-    pub(super) fn new(api_base: &str) -> Result<Self, ClientError> {
+    pub(super) fn new(api_base: &str, clock: Clock) -> Result<Self, ClientError> {
         let (http, base) = way_to(api_base.trim_end_matches('/'))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, clock, ahead: Mutex::default() })
+    }
+
+    /// What the last answer that had a date says of our clock.
+    pub(super) fn ahead(&self) -> Option<Ahead> {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| Timestamp::from_http_date(date.to_str().ok()?));
+        if let Some(date) = date {
+            let at = self.clock.now();
+            let ahead = Ahead { seconds: at.as_s().saturating_sub(date.as_s()), at };
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
     }
 
     /// Posts `body` as JSON, without a token. The error is a sentence for the operator.
@@ -162,7 +195,7 @@ impl Wire {
                 self.http.post(url).header(CONTENT_TYPE, content_type).body(bytes.clone())
             }
         };
-        exchange(built, request.limits).await
+        self.exchange(built, request.limits).await
     }
 
     /// Where a file of WeChat's lies that it gave the address of (§12): https on a host of Tencent's, or, in a rehearsal
@@ -179,13 +212,19 @@ impl Wire {
 
     /// Gets what [`Wire::elsewhere`] allowed. No token goes there.
     pub(super) async fn get_elsewhere(&self, url: Url, limits: Limits) -> Result<Raw, String> {
-        exchange(self.http.get(url), limits).await
+        exchange(self.http.get(url), limits, |_| ()).await
+    }
+
+    async fn exchange(&self, request: RequestBuilder, limits: Limits) -> Result<Raw, String> {
+        exchange(request, limits, |headers| self.compare_clocks(headers)).await
     }
 }
 
-async fn exchange(request: RequestBuilder, limits: Limits) -> Result<Raw, String> {
+/// One exchange; `look` sees the answer's headers, whatever it is.
+async fn exchange(request: RequestBuilder, limits: Limits, look: impl Fn(&HeaderMap)) -> Result<Raw, String> {
     let said = |error| sentence(error, limits.within);
     let mut response = request.timeout(limits.within).send().await.map_err(said)?;
+    look(response.headers());
     if !response.status().is_success() {
         return Err(format!("微信接口返回 HTTP {}", response.status().as_u16()));
     }
@@ -260,10 +299,11 @@ fn sentence(error: reqwest::Error, within: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::{ClientError, Request, Wire};
+    use crate::clock::Clock;
 
     #[test]
     fn an_address_in_the_open_is_refused_unless_it_is_this_machine() {
-        let new = |base: &str| Wire::new(base).map(|_| ());
+        let new = |base: &str| Wire::new(base, Clock::system()).map(|_| ());
         for good in ["http://127.0.0.1:8091", "http://localhost:1/", "http://[::1]:80/x/"] {
             assert_eq!(new(good), Ok(()), "{good}");
         }
@@ -276,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_file_is_fetched_from_tencent_or_in_a_rehearsal_from_this_machine() {
-        let real = Wire::new("https://api.weixin.qq.com").unwrap();
+        let real = Wire::new("https://api.weixin.qq.com", Clock::system()).unwrap();
         let goes = |wire: &Wire, address: &str| wire.elsewhere(address).is_some();
         assert!(goes(&real, "https://mp.video.qq.com/a.mp4?k=1"));
         assert!(goes(&real, "https://MP.QQ.COM:443/a"));
@@ -297,14 +337,14 @@ mod tests {
         ] {
             assert!(!goes(&real, bad), "{bad}");
         }
-        let rehearsal = Wire::new("http://127.0.0.1:8091").unwrap();
+        let rehearsal = Wire::new("http://127.0.0.1:8091", Clock::system()).unwrap();
         assert!(goes(&rehearsal, "http://127.0.0.1:9/a"));
         assert!(!goes(&rehearsal, "http://10.0.0.1/a"));
     }
 
     #[tokio::test]
     async fn no_error_shows_the_token() {
-        let wire = Wire::new("http://127.0.0.1:1").unwrap();
+        let wire = Wire::new("http://127.0.0.1:1", Clock::system()).unwrap();
         let request = Request::get("/cgi-bin/x", &[("media_id", "m")]);
         let error = wire.call(&request, Some("geheim")).await.err().unwrap();
         assert!(error.starts_with("连不上微信接口服务器"), "{error}");

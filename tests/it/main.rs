@@ -7,6 +7,7 @@ mod bulletin;
 mod console;
 mod crash;
 mod delivery;
+mod doctor;
 mod ears;
 mod erasure;
 mod harness;

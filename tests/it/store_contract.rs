@@ -35,6 +35,7 @@ fn turn(cause: u128, follower: FollowerId, memory: &Memory, reply: &str) -> Turn
         cause,
         at: NOW,
         asked: "问".into(),
+        enclosure: None,
         reply: Reply::Words(reply.into()),
         considered: Vec::new(),
         is_event: false,
@@ -70,7 +71,7 @@ fn opening(mut turn: Turn, id: u64, department: Department, due: u64) -> Turn {
         rating: None,
     };
     let text = format!("编号 {NUMBER}").into();
-    let lines = vec![Line { at: turn.at, author: Author::Bot, text, delivery: None }];
+    let lines = vec![Line { at: turn.at, author: Author::Bot, text, delivery: None, enclosure: None }];
     turn.step.memory.tickets.push(ticket.clone());
     turn.step.changes.push(Change { ticket, lines });
     turn
@@ -79,7 +80,13 @@ fn opening(mut turn: Turn, id: u64, department: Department, due: u64) -> Turn {
 /// The same turn, promising a message.
 fn promising(mut turn: Turn, id: u64, at: Timestamp) -> Turn {
     let text = format!("第{id}条").into();
-    turn.step.says.push(Say { delivery: DeliveryId(id), ticket: TicketId(1), text, when: Ok(at) });
+    turn.step.says.push(Say {
+        delivery: DeliveryId(id),
+        ticket: TicketId(1),
+        text,
+        picture: None,
+        when: Ok(at),
+    });
     turn
 }
 
@@ -156,6 +163,7 @@ async fn lines_of_several_turns_come_in_order_and_each_is_found_by_its_number() 
                 author: Author::Follower,
                 text: (*text).into(),
                 delivery: None,
+                enclosure: None,
             };
             texts.iter().map(line).collect()
         };

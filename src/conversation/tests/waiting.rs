@@ -81,7 +81,13 @@ fn however_many_answers_wait_the_memory_fits_into_the_store() {
     assert_eq!(refused.last().unwrap(), &Some(Refusal::TooManyWait));
     for n in 0..300 {
         let text = Text::from("答".repeat(600));
-        let say = Say { delivery: DeliveryId(n), ticket: chat.ticket().id, text, when: Ok(chat.now) };
+        let say = Say {
+            delivery: DeliveryId(n),
+            ticket: chat.ticket().id,
+            text,
+            picture: None,
+            when: Ok(chat.now),
+        };
         undeliverable(&mut chat, &say, if n % 2 == 0 { Later::OnContact } else { Later::InReply });
     }
     let bytes = postcard::to_stdvec(&chat.memory).unwrap().len();
