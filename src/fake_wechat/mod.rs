@@ -2,6 +2,8 @@
 //! WeChat does: tokens, windows and counts, who follows, what was said. Must not know this service beyond its webhook.
 
 mod api;
+mod errcodes;
+mod messages;
 mod phone;
 mod push;
 mod setup;
