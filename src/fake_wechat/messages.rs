@@ -2,6 +2,7 @@
 //! and counts; no tokens.
 
 use super::api::{Answer, ok};
+use super::card::{Card, Choice};
 use super::state::{Bubble, Side, State, Via};
 use super::window::Denied;
 use crate::clock::Timestamp;
@@ -13,11 +14,16 @@ use std::time::Duration;
 const TYPING_SHOWS: Duration = Duration::from_secs(15);
 const TYPING_NEEDS: Duration = Duration::from_secs(30);
 
+const MAX_TITLE_BYTES: usize = 256;
+const MAX_URL_BYTES: usize = 1024;
+const MAX_OPTIONS: usize = 20;
+
 impl State {
     pub(super) fn send(&mut self, now: Timestamp, message: &Value) -> Answer {
-        let follower = message["touser"].as_str().map(OpenId::new);
-        let follower = follower.and_then(|who| self.follower(&who)).ok_or(40003)?;
-        let text = shown(message)?;
+        let who = message["touser"].as_str().map(OpenId::new).ok_or(40003)?;
+        self.follower(&who).map(|_| ()).ok_or(40003)?;
+        let (text, card) = shown(self, now, message)?;
+        let follower = self.follower(&who).ok_or(40003)?;
         if !follower.following {
             return Err(45015);
         }
@@ -27,7 +33,8 @@ impl State {
         })?;
         let by_ai = message["aimsgcontext"]["is_ai_msg"] == 1;
         follower.typing_until = now;
-        follower.show(Bubble { at: now, from: Side::Account, text, via: Some(Via::Custom), by_ai });
+        let bubble = Bubble::of(now, Side::Account, text);
+        follower.show(Bubble { via: Some(Via::Custom), by_ai, card, ..bubble });
         Ok(ok())
     }
 
@@ -51,7 +58,7 @@ impl State {
 }
 
 /// A customer-service message as it looks on the phone.
-fn shown(message: &Value) -> Result<String, i64> {
+fn shown(state: &State, now: Timestamp, message: &Value) -> Result<(String, Option<Card>), i64> {
     let kind = message["msgtype"].as_str().unwrap_or_default();
     let part = &message[kind];
     let name = match kind {
@@ -59,24 +66,74 @@ fn shown(message: &Value) -> Result<String, i64> {
             let text = part["content"].as_str().unwrap_or_default();
             return match text.len() {
                 0 => Err(44004),
-                1..=MAX_TEXT_BYTES => Ok(text.to_owned()),
+                1..=MAX_TEXT_BYTES => Ok((text.to_owned(), None)),
                 _ => Err(45002),
             };
         }
-        "news" if part["articles"].as_array().is_some_and(|articles| articles.len() > 1) => {
-            return Err(45008);
+        "image" | "voice" => {
+            let media_id = part["media_id"].as_str().unwrap_or_default().to_owned();
+            let file = state.media.get(now, &media_id).ok_or(40007)?;
+            return match (kind, file.mime.split('/').next()) {
+                ("image", Some("image")) => Ok(Card::Image { media_id }),
+                ("voice", Some("audio")) => Ok(Card::Voice { media_id }),
+                _ => Err(40007),
+            }
+            .map(in_words);
         }
-        "image" | "voice" | "video" | "mpnews" if part["media_id"].as_str().is_none() => return Err(40007),
-        "image" => "图片",
-        "voice" => "语音",
+        "news" => return article(part).map(in_words),
+        "msgmenu" if state.test_account => return Err(40200),
+        "msgmenu" => return options(part).map(in_words),
+        "video" | "mpnews" if part["media_id"].as_str().is_none() => return Err(40007),
         "video" => "视频",
         "music" => "音乐",
-        "msgmenu" => "菜单",
         "miniprogrampage" => "小程序",
-        "news" | "mpnews" | "mpnewsarticle" | "link" => "图文",
+        "mpnews" | "mpnewsarticle" | "link" => "图文",
         _ => return Err(40008),
     };
-    if part.is_object() { Ok(format!("[{name}]")) } else { Err(47001) }
+    if part.is_object() { Ok((format!("[{name}]"), None)) } else { Err(47001) }
+}
+
+fn in_words(card: Card) -> (String, Option<Card>) {
+    (card.words(), Some(card))
+}
+
+fn article(news: &Value) -> Result<Card, i64> {
+    let article = match news["articles"].as_array().map(Vec::as_slice) {
+        Some([article]) => article,
+        Some([]) | None => return Err(44003),
+        Some(_) => return Err(45008),
+    };
+    let field = |name: &str, most: usize, code: i64| {
+        let text = article[name].as_str().unwrap_or_default();
+        if text.len() <= most { Ok(text.to_owned()) } else { Err(code) }
+    };
+    let title = field("title", MAX_TITLE_BYTES, 45003)?;
+    if title.is_empty() {
+        return Err(44003);
+    }
+    Ok(Card::Article {
+        title,
+        description: field("description", MAX_TEXT_BYTES, 45004)?,
+        url: field("url", MAX_URL_BYTES, 45005)?,
+        pic_url: field("picurl", MAX_URL_BYTES, 45005)?,
+    })
+}
+
+fn options(menu: &Value) -> Result<Card, i64> {
+    let text = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
+    let list = menu["list"].as_array().ok_or(47001)?;
+    // An id may be a number, too.
+    let id = |of: &Value| of["id"].as_i64().map_or_else(|| text(of, "id"), |id| id.to_string());
+    let options: Vec<Choice> = list
+        .iter()
+        .take(MAX_OPTIONS + 1)
+        .map(|option| Choice { id: id(option), content: text(option, "content") })
+        .collect();
+    if options.is_empty() || options.iter().any(|option| option.id.is_empty() || option.content.is_empty()) {
+        return Err(44004);
+    }
+    let card = Card::Options { head: text(menu, "head_content"), options, tail: text(menu, "tail_content") };
+    if list.len() > MAX_OPTIONS || card.words().len() > MAX_TEXT_BYTES { Err(45002) } else { Ok(card) }
 }
 
 #[cfg(test)]
@@ -109,8 +166,7 @@ mod tests {
         let _ = fake.says(&ming, "房租能免吗").await;
         let text = "能免。\"<a href=\\\"x\\\">\"\n👨\u{200d}👩";
         assert_eq!(client.custom_text(&ming, text, true).await, Outcome::Sent);
-        let bubble =
-            Bubble { at: NOW, from: Side::Account, text: text.into(), via: Some(Via::Custom), by_ai: true };
+        let bubble = Bubble { via: Some(Via::Custom), by_ai: true, ..Bubble::of(NOW, Side::Account, text) };
         assert_eq!(fake.transcript(&ming).last(), Some(&bubble));
         assert_eq!(fake.window(&ming).map(|window| window.left), Some(4));
         assert_eq!(client.custom_text(&ming, "再见", false).await, Outcome::Sent);

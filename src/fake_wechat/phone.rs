@@ -38,6 +38,18 @@ pub enum PhoneError {
     /// WeChat would not understand it.
     #[error(transparent)]
     Reply(#[from] BadReply),
+    /// No such template.
+    #[error("没有这个模板")]
+    NoTemplate,
+    /// Nothing that reads so.
+    #[error("手机上没有这样一个可以点的链接或选项")]
+    NoLink,
+    /// It leads to a page.
+    #[error("这是网页链接，点开不会发消息")]
+    Page,
+    /// WeChat would not take it.
+    #[error("微信不收这样的文件")]
+    File,
     /// Said to somebody else, or by another account.
     #[error("回复的收件人或发件人不对")]
     Address,
@@ -109,11 +121,12 @@ impl FakeWechat {
         {
             let mut state = self.state();
             let follower = state.follower(who).ok_or(PhoneError::Unknown)?;
-            match act {
+            match &act {
                 Act::Follow { .. } => follower.following = true,
                 Act::Unfollow => {
                     follower.following = false;
                     follower.rights.revoke();
+                    follower.consents.clear();
                 }
                 _ if !follower.following => return Err(PhoneError::NotFollowing),
                 _ => {}
@@ -123,8 +136,13 @@ impl FakeWechat {
             }
             follower.last_seen = now;
             let from = if act.is_event() { Side::System } else { Side::Follower };
-            follower.show(Bubble { at: now, from, text: act.shown(), via: None, by_ai: false });
+            follower.show(Bubble { card: act.card(), ..Bubble::of(now, from, act.shown()) });
             follower.last_push = Some(xml.clone());
+            match &act {
+                Act::Consent { answers } => state.consent(who, answers),
+                Act::SwitchOff { templates } => follower.consents.retain(|id, _| !templates.contains(id)),
+                _ => {}
+            }
         }
         self.deliver(who, &self.seal(who, &xml, random())).await
     }
@@ -148,9 +166,8 @@ impl FakeWechat {
         if let Some(follower) = self.state().follower(who) {
             match &delivered {
                 Ok(Delivered { reply: Some(text), .. }) => {
-                    let via = Some(Via::Passive);
-                    let text = text.clone();
-                    follower.show(Bubble { at: now, from: Side::Account, text, via, by_ai: false });
+                    let bubble = Bubble::of(now, Side::Account, text);
+                    follower.show(Bubble { via: Some(Via::Passive), ..bubble });
                 }
                 Ok(Delivered { status: 200, .. }) => {}
                 _ => follower.note(now, OUT_OF_ORDER),
@@ -183,7 +200,7 @@ impl FakeWechat {
         Ok(Some(reply.text))
     }
 
-    async fn post(&self, push: &Push) -> Result<(u16, String), PhoneError> {
+    pub(super) async fn post(&self, push: &Push) -> Result<(u16, String), PhoneError> {
         self.request(reqwest::Method::POST, push).await
     }
 

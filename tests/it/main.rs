@@ -13,6 +13,7 @@ mod harness;
 mod matching;
 mod platform;
 mod process;
+mod rehearsal;
 mod store_contract;
 mod store_people;
 mod visitor;
