@@ -129,7 +129,7 @@ fn amr_lasts(bytes: &[u8]) -> Duration {
     const FOLLOW: [usize; 16] = [12, 13, 15, 17, 19, 20, 26, 31, 5, 0, 0, 0, 0, 0, 0, 0];
     let (mut at, mut n) = (b"#!AMR\n".len(), 0);
     while let Some(head) = bytes.get(at) {
-        at += 1 + FOLLOW[usize::from(head >> 3 & 15)];
+        at += 1 + FOLLOW[usize::from((head >> 3) & 15)];
         n += 1;
     }
     Duration::from_millis(20 * n)

@@ -11,6 +11,7 @@ pub mod links;
 mod media;
 mod messages;
 mod notices;
+mod passive;
 mod phone;
 mod push;
 mod quota;

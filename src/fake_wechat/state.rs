@@ -89,6 +89,8 @@ pub(super) struct Follower {
     pub(super) n_shown: u64,
     /// The XML of the last push, for sending it again.
     pub(super) last_push: Option<String>,
+    /// Whether that was an event: its answer may have more articles.
+    pub(super) last_was_event: bool,
     pub(super) last_seen: Timestamp,
     pub(super) typing_until: Timestamp,
 }
@@ -176,6 +178,7 @@ impl State {
             transcript: VecDeque::new(),
             n_shown: 0,
             last_push: None,
+            last_was_event: false,
             last_seen: now,
             typing_until: Timestamp::default(),
         };
