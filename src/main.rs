@@ -4,6 +4,7 @@ mod ask;
 mod checkup;
 mod measure;
 mod platform;
+mod rehearse;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -101,6 +102,8 @@ enum Command {
         #[command(subcommand)]
         command: QrCommand,
     },
+    /// 单独运行假微信和模拟器，排练公众号或测试别的机器人
+    FakeWechat(Box<rehearse::Options>),
     /// 工作人员账号
     Staff {
         #[command(subcommand)]
@@ -228,6 +231,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let days = days.or((!permanent).then_some(MAX_DAYS));
             platform::make_code(&config, scene, days, out.as_deref()).await?;
         }
+        Command::FakeWechat(options) => return rehearse::run(*options).await,
         Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
             let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
             let department = match department {

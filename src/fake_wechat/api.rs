@@ -1,22 +1,21 @@
 //! The routes of the fake API: what api.weixin.qq.com answers, HTTP 200 with an errcode when something is wrong
-//! (PROTOCOL.md §6, §7, §10, §11, §13). Decides on the state only; knows no webhook.
+//! (PROTOCOL.md §6, §13). Knows tokens, quotas and ordered faults; each group of calls has a file of its own.
 
-use super::state::{Bubble, Side, State, Via, fault};
-use super::window::Denied;
-use super::{FakeSettings, FakeWechat, checks};
+use super::errcodes::error;
+use super::media::{MAX_BODY_BYTES, MediaFile};
+use super::state::{State, fault};
+use super::{FakeSettings, FakeWechat};
 use crate::clock::Timestamp;
-use crate::wechat::{MAX_TEXT_BYTES, OpenId};
 use axum::body::Bytes;
-use axum::extract::Query;
-use axum::http::{Method, Uri, header};
+use axum::extract::{DefaultBodyLimit, Query};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::time::Duration;
 
 const TOKEN: &str = "/cgi-bin/token";
-const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
-const SEND: &str = "/cgi-bin/message/custom/send";
+pub(super) const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
+pub(super) const SEND: &str = "/cgi-bin/message/custom/send";
 const TYPING: &str = "/cgi-bin/message/custom/typing";
 const CALLBACK_IP: &str = "/cgi-bin/getcallbackip";
 const CALLBACK_CHECK: &str = "/cgi-bin/callback/check";
@@ -25,7 +24,15 @@ const MENU_CREATE: &str = "/cgi-bin/menu/create";
 const MENU_GET: &str = "/cgi-bin/menu/get";
 const MENU_DELETE: &str = "/cgi-bin/menu/delete";
 const CODE_CREATE: &str = "/cgi-bin/qrcode/create";
-const PATHS: [&str; 11] = [
+const SUBSCRIBE_SEND: &str = "/cgi-bin/message/subscribe/bizsend";
+const SUBSCRIBE_LIST: &str = "/wxaapi/newtmpl/gettemplate";
+const TEMPLATE_SEND: &str = "/cgi-bin/message/template/send";
+const TEMPLATE_LIST: &str = "/cgi-bin/template/get_all_private_template";
+const SERVICE_ACCOUNTS: &str = "/cgi-bin/customservice/getkflist";
+const MEDIA_UPLOAD: &str = "/cgi-bin/media/upload";
+const MEDIA_GET: &str = "/cgi-bin/media/get";
+const PATHS: [&str; 18] = [
+    SERVICE_ACCOUNTS,
     TOKEN,
     STABLE_TOKEN,
     SEND,
@@ -37,28 +44,74 @@ const PATHS: [&str; 11] = [
     MENU_GET,
     MENU_DELETE,
     CODE_CREATE,
+    SUBSCRIBE_SEND,
+    SUBSCRIBE_LIST,
+    TEMPLATE_SEND,
+    TEMPLATE_LIST,
+    MEDIA_UPLOAD,
+    MEDIA_GET,
+];
+/// What only a verified account may call.
+const VERIFIED_ONLY: [&str; 9] = [
+    SERVICE_ACCOUNTS,
+    SEND,
+    TYPING,
+    MENU_CREATE,
+    MENU_GET,
+    MENU_DELETE,
+    CODE_CREATE,
+    SUBSCRIBE_SEND,
+    TEMPLATE_SEND,
 ];
 
-/// Typing shows this long, and needs that the follower did something this recently (§7).
-const TYPING_SHOWS: Duration = Duration::from_secs(15);
-const TYPING_NEEDS: Duration = Duration::from_secs(30);
+/// Where pictures of pushes lie: as at WeChat, who knows the address needs no token.
+pub(super) const PICTURES: &str = "/fake/media/";
 
 type Parameters = HashMap<String, String>;
 
+/// The path as the table has it, if there is such a call.
+pub(super) fn known_path(path: &str) -> Option<&'static str> {
+    PATHS.into_iter().find(|known| *known == path)
+}
+
 pub(super) fn router(fake: FakeWechat) -> axum::Router {
-    axum::Router::new().fallback(move |method: Method, uri: Uri, query: Query<Parameters>, body: Bytes| {
-        let fake = fake.clone();
-        async move {
-            let latency = fake.state().latency;
-            if !latency.is_zero() {
-                tokio::time::sleep(latency).await;
-            }
-            let now = fake.now();
-            let call = Call { method: &method, path: uri.path(), query: &query.0, body: &body };
-            let answer = fake.state().answer(&fake.inner.settings, now, &call);
-            respond(&answer.unwrap_or_else(|code| error(code, now)), now)
+    let answer = move |method: Method,
+                       uri: Uri,
+                       query: Query<Parameters>,
+                       headers: HeaderMap,
+                       body: Bytes| async move {
+        let latency = fake.state().latency;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
         }
-    })
+        if let Some(id) = uri.path().strip_prefix(PICTURES) {
+            return fake.media(id).map_or(StatusCode::NOT_FOUND.into_response(), |file| download(&file));
+        }
+        let now = fake.now();
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let call = Call {
+            method: &method,
+            path: uri.path(),
+            query: &query.0,
+            content_type: content_type.unwrap_or_default(),
+            body: &body,
+        };
+        let (answer, after) = {
+            let mut state = fake.state();
+            (state.answer(&fake.inner.settings, now, &call), std::mem::take(&mut state.after))
+        };
+        for (who, event) in after {
+            let fake = fake.clone();
+            // The answer goes first, as at WeChat; who is not there to hear the event misses it.
+            tokio::spawn(async move { fake.happens(&who, &event).await });
+        }
+        match answer {
+            Ok(Said::Json(answer)) => respond(&answer, fake.true_now()),
+            Ok(Said::File(file)) => download(&file),
+            Err(code) => respond(&error(code, now), fake.true_now()),
+        }
+    };
+    axum::Router::new().fallback(answer).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
 fn respond(answer: &Value, now: Timestamp) -> Response {
@@ -69,10 +122,18 @@ fn respond(answer: &Value, now: Timestamp) -> Response {
     (headers, answer.to_string()).into_response()
 }
 
+fn download(file: &MediaFile) -> Response {
+    let disposition = format!("attachment; filename=\"{}\"", file.name);
+    let headers = [(header::CONTENT_TYPE, file.mime), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let disposition = [(header::CONTENT_DISPOSITION, disposition)];
+    (headers, disposition, Bytes::from_owner(file.bytes.clone())).into_response()
+}
+
 struct Call<'a> {
     method: &'a Method,
     path: &'a str,
     query: &'a Parameters,
+    content_type: &'a str,
     body: &'a [u8],
 }
 
@@ -95,28 +156,61 @@ impl Call<'_> {
 }
 
 /// An answer, or the errcode of one.
-type Answer = Result<Value, i64>;
+pub(super) type Answer = Result<Value, i64>;
+
+enum Said {
+    Json(Value),
+    File(MediaFile),
+}
 
 impl State {
-    fn answer(&mut self, settings: &FakeSettings, now: Timestamp, call: &Call<'_>) -> Answer {
-        let path = PATHS.into_iter().chain(checks::PATHS).find(|path| *path == call.path).ok_or(40066)?;
+    fn answer(&mut self, settings: &FakeSettings, now: Timestamp, call: &Call<'_>) -> Result<Said, i64> {
+        let path = known_path(call.path).ok_or(40066)?;
         *self.calls.entry(path).or_default() += 1;
+        if let Some(code) = self.failing_paths.get_mut(path).and_then(fault) {
+            return Err(code);
+        }
         if let TOKEN | STABLE_TOKEN = path {
             if let Some(code) = fault(&mut self.failing_tokens) {
                 return Err(code);
             }
-            return self.give_token(settings, now, call);
+            self.quota.count(path, now)?;
+            return self.give_token(settings, now, call).map(Said::Json);
         }
         if let Some(code) = fault(&mut self.failing_calls) {
             return Err(code);
         }
         self.tokens.check(call.parameter("access_token"), now)?;
-        if let Some(code) = self.checks.denied(path) {
-            return Err(code);
+        if self.unverified && VERIFIED_ONLY.contains(&path) {
+            return Err(48001);
         }
+        if path == CLEAR_QUOTA {
+            let asked = call.json()?;
+            if asked["appid"].as_str() != Some(&settings.app_id) {
+                return Err(40013);
+            }
+            return self.quota.clear(now).map(|()| Said::Json(ok()));
+        }
+        self.quota.count(path, now)?;
+        if path == MEDIA_GET {
+            return self.give_media(now, call);
+        }
+        self.do_call(path, now, call).map(Said::Json)
+    }
+
+    fn do_call(&mut self, path: &str, now: Timestamp, call: &Call<'_>) -> Answer {
         match path {
             SEND => self.send(now, &call.json()?),
             TYPING => self.typing(now, &call.json()?),
+            SUBSCRIBE_SEND => self.send_subscribed(now, &call.json()?),
+            TEMPLATE_SEND => self.send_template(now, &call.json()?),
+            SUBSCRIBE_LIST => call.must_be_get().map(|()| self.subscribe_templates()),
+            TEMPLATE_LIST => call.must_be_get().map(|()| self.message_templates()),
+            MEDIA_UPLOAD => {
+                let kind = call.parameter("type").unwrap_or_default();
+                self.media.upload(now, kind, call.content_type, call.posted()?)
+            }
+            SERVICE_ACCOUNTS => call.must_be_get().map(|()| json!({ "kf_list": [] })),
             CALLBACK_IP => Ok(json!({ "ip_list": ["127.0.0.1"] })),
             CALLBACK_CHECK => call.json().map(|_| {
                 let place = |operator: &str| json!({ "ip": "127.0.0.1", operator: "DEFAULT" });
@@ -132,8 +226,19 @@ impl State {
                 ok()
             }),
             CODE_CREATE => self.setup.create_code(now, &call.json()?),
-            _ => Ok(self.checks.answer(path).unwrap_or_else(ok)),
+            _ => Err(40066),
         }
+    }
+
+    fn give_media(&self, now: Timestamp, call: &Call<'_>) -> Result<Said, i64> {
+        call.must_be_get()?;
+        let id = call.parameter("media_id").ok_or(41006)?;
+        let file = self.media.get(now, id).ok_or(40007)?;
+        if file.mime == "video/mp4" {
+            // Of a video the address is given, not the bytes.
+            return Ok(Said::Json(json!({ "video_url": format!("{}{PICTURES}{id}", self.base_url) })));
+        }
+        Ok(Said::File(file))
     }
 
     fn give_token(&mut self, settings: &FakeSettings, now: Timestamp, call: &Call<'_>) -> Answer {
@@ -160,346 +265,186 @@ impl State {
             if call.path == TOKEN { self.tokens.ordinary(now) } else { self.tokens.stable(now, force)? };
         Ok(json!({ "access_token": token, "expires_in": lasts }))
     }
-
-    fn send(&mut self, now: Timestamp, message: &Value) -> Answer {
-        let follower = message["touser"].as_str().map(OpenId::new);
-        let follower = follower.and_then(|who| self.follower(&who)).ok_or(40003)?;
-        let text = shown(message)?;
-        if !follower.following {
-            return Err(45015);
-        }
-        follower.rights.spend(now).map_err(|denied| match denied {
-            Denied::Closed => 45015,
-            Denied::Spent => 45047,
-        })?;
-        let by_ai = message["aimsgcontext"]["is_ai_msg"] == 1;
-        follower.typing_until = now;
-        follower.show(Bubble { at: now, from: Side::Account, text, via: Some(Via::Custom), by_ai });
-        Ok(ok())
-    }
-
-    fn typing(&mut self, now: Timestamp, message: &Value) -> Answer {
-        let follower = message["touser"].as_str().map(OpenId::new);
-        let follower = follower.and_then(|who| self.follower(&who)).ok_or(40003)?;
-        match message["command"].as_str() {
-            Some("Typing") if now.since(follower.last_seen) > TYPING_NEEDS => Err(45080),
-            Some("Typing") if now < follower.typing_until => Err(45081),
-            Some("Typing") => {
-                follower.typing_until = now.after(TYPING_SHOWS);
-                Ok(ok())
-            }
-            Some("CancelTyping") => {
-                follower.typing_until = now;
-                Ok(ok())
-            }
-            _ => Err(45072),
-        }
-    }
 }
 
-/// A customer-service message as it looks on the phone.
-fn shown(message: &Value) -> Result<String, i64> {
-    let kind = message["msgtype"].as_str().unwrap_or_default();
-    let part = &message[kind];
-    let name = match kind {
-        "text" => {
-            let text = part["content"].as_str().unwrap_or_default();
-            return match text.len() {
-                0 => Err(44004),
-                1..=MAX_TEXT_BYTES => Ok(text.to_owned()),
-                _ => Err(45002),
-            };
-        }
-        "news" if part["articles"].as_array().is_some_and(|articles| articles.len() > 1) => {
-            return Err(45008);
-        }
-        "image" | "voice" | "video" | "mpnews" if part["media_id"].as_str().is_none() => return Err(40007),
-        "image" => "图片",
-        "voice" => "语音",
-        "video" => "视频",
-        "music" => "音乐",
-        "msgmenu" => "菜单",
-        "miniprogrampage" => "小程序",
-        "news" | "mpnews" | "mpnewsarticle" | "link" => "图文",
-        _ => return Err(40008),
-    };
-    if part.is_object() { Ok(format!("[{name}]")) } else { Err(47001) }
-}
-
-fn ok() -> Value {
+/// The answer of a call that did what it was asked to.
+pub(super) fn ok() -> Value {
     json!({ "errcode": 0, "errmsg": "ok" })
 }
 
-fn error(code: i64, now: Timestamp) -> Value {
-    let meaning = match code {
-        -1 => "system error",
-        40001 => "invalid credential, access_token is invalid or not latest",
-        40002 => "invalid grant_type",
-        40003 => "invalid openid",
-        40007 => "invalid media_id",
-        40008 => "invalid message type",
-        40013 => "invalid appid",
-        40014 => "invalid access_token",
-        40016 => "invalid button size",
-        40017 => "invalid button type",
-        40018 => "invalid button name size",
-        40019 => "invalid button key size",
-        40020 => "invalid button url size",
-        40022 => "invalid sub button level",
-        40023 => "invalid sub button size",
-        40024 => "invalid sub button type",
-        40025 => "invalid sub button name size",
-        40026 => "invalid sub button key size",
-        40027 => "invalid sub button url size",
-        40033 => "invalid charset. please check your request, if include \\uxxxx will create fail!",
-        40052 => "invalid action name",
-        40053 => "invalid action info",
-        40066 => "invalid url",
-        40125 => "invalid appsecret",
-        40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
-        40201 => "invalid url, callback url is not set",
-        40243 => "AppSecret has been frozen",
-        41001 => "access_token missing",
-        41002 => "appid missing",
-        41004 => "appsecret missing",
-        42001 => "access_token expired",
-        43001 => "require GET method",
-        43002 => "require POST method",
-        44004 => "empty content",
-        45002 => "content size out of limit",
-        45008 => "article size out of limit",
-        45009 => "reach max api daily quota limit",
-        45011 => "api minute-quota reach limit, must slower, retry next minute",
-        45015 => "response out of time limit or subscription is canceled",
-        45029 => "qrcode count out of limit",
-        45047 => "out of response count limit",
-        45072 => "command field must be in ['Typing', 'CancelTyping']",
-        45080 => "in 30 seconds, no interaction with the user",
-        45081 => "already in typing status",
-        46003 => "menu no exist",
-        47001 => "data format error",
-        48001 => "api unauthorized",
-        53600 => "invalid article id",
-        _ => "error",
-    };
-    let rid = format!("{:08x}-{:08x}-{:08x}", now.as_s(), code.unsigned_abs(), now.0 % 1000);
-    json!({ "errcode": code, "errmsg": format!("{meaning} rid: {rid}") })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{SEND, STABLE_TOKEN};
-    use crate::fake_wechat::tests::{NOW, with_client};
-    use crate::fake_wechat::{Act, Bubble, Side, Via};
-    use crate::wechat::{Outcome, RefusedKind};
-    use std::sync::Arc;
-    use std::time::Duration;
+pub(crate) mod tests {
+    use super::{MEDIA_GET, MEDIA_UPLOAD, SEND, TOKEN};
+    use crate::clock::Clock;
+    use crate::fake_wechat::media::{PICTURE, recording, tests::body};
+    use crate::fake_wechat::tests::{fake, serve};
+    use crate::fake_wechat::{Card, Choice, FakeWechat};
+    use crate::wechat::{self, Mode};
+    use serde_json::{Value, json};
 
-    fn refused(outcome: Outcome) -> (i64, RefusedKind) {
-        match outcome {
-            Outcome::Refused { code, kind, .. } => (code, kind),
-            other => panic!("{other:?}"),
+    /// Somebody who calls the API as another program would.
+    pub(crate) struct Caller {
+        pub(crate) fake: FakeWechat,
+        clock: Clock,
+        http: reqwest::Client,
+        base: String,
+        token: String,
+    }
+
+    impl Caller {
+        pub(crate) async fn new() -> Self {
+            let (fake, clock) = fake(Mode::Safe, "http://127.0.0.1:1/");
+            let base = serve(fake.router()).await;
+            fake.set_base_url(&base);
+            let http = wechat::http(true).unwrap();
+            let mut caller = Self { fake, clock, http, base, token: String::new() };
+            let credential = "grant_type=client_credential&appid=wx0123456789abcdef&secret=appsecret";
+            let answer = caller.fetch(&format!("{}{TOKEN}?{credential}", caller.base)).await.1;
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            caller.token = answer["access_token"].as_str().unwrap().to_owned();
+            caller
         }
-    }
 
-    fn transient(outcome: Outcome) -> (String, Option<Duration>) {
-        match outcome {
-            Outcome::Transient { why, after } => (why, after),
-            other => panic!("{other:?}"),
+        fn url(&self, path: &str) -> String {
+            let join = if path.contains('?') { '&' } else { '?' };
+            format!("{}{path}{join}access_token={}", self.base, self.token)
         }
-    }
 
-    #[tokio::test]
-    async fn a_staff_answer_reaches_the_phone_as_written() {
-        let (fake, client, _) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        let _ = fake.says(&ming, "房租能免吗").await;
-        let text = "能免。\"<a href=\\\"x\\\">\"\n👨\u{200d}👩";
-        assert_eq!(client.custom_text(&ming, text, true).await, Outcome::Sent);
-        let bubble =
-            Bubble { at: NOW, from: Side::Account, text: text.into(), via: Some(Via::Custom), by_ai: true };
-        assert_eq!(fake.transcript(&ming).last(), Some(&bubble));
-        assert_eq!(fake.window(&ming).map(|window| window.left), Some(4));
-        assert_eq!(client.custom_text(&ming, "再见", false).await, Outcome::Sent);
-        assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (2, 1));
-    }
-
-    #[tokio::test]
-    async fn window_and_count_are_refused_as_what_they_are() {
-        let (fake, client, clock) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        let send = || client.custom_text(&ming, "回复", false);
-        assert_eq!(refused(send().await), (45015, RefusedKind::WindowClosed));
-        let _ = fake.clicks(&ming, "MY_TICKETS").await;
-        for _ in 0..3 {
-            assert_eq!(send().await, Outcome::Sent);
+        async fn fetch(&self, url: &str) -> (String, Vec<u8>) {
+            let answer = self.http.get(url).send().await.unwrap();
+            let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+            (kind.unwrap_or_default(), answer.bytes().await.unwrap().to_vec())
         }
-        assert_eq!(refused(send().await), (45047, RefusedKind::CountSpent));
-        let _ = fake.chooses(&ming, "转人工", "kb:37/a").await;
-        clock.advance(Duration::from_secs(60));
-        assert_eq!(refused(send().await), (45015, RefusedKind::WindowClosed));
-        let _ = fake.says(&ming, "你好").await;
-        clock.advance(Duration::from_secs(48 * 3600 - 1));
-        assert_eq!(send().await, Outcome::Sent);
-        let _ = fake.unfollows(&ming).await;
-        assert_eq!(refused(send().await), (45015, RefusedKind::WindowClosed));
-        let _ = fake.follows(&ming).await;
-        let long = client.custom_text(&ming, &"a".repeat(2049), false).await;
-        assert_eq!(refused(long), (45002, RefusedKind::Invalid));
-        assert_eq!(send().await, Outcome::Sent);
-        let stranger = crate::wechat::OpenId::new("oStranger");
-        let outcome = client.custom_text(&stranger, "回复", false).await;
-        assert_eq!(refused(outcome), (40003, RefusedKind::Unreachable));
-    }
 
-    #[tokio::test]
-    async fn a_disowned_token_is_fetched_once_more_and_the_message_sent() {
-        let (fake, client, _) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        let _ = fake.says(&ming, "你好").await;
-        for (round, code) in [40001, 40014, 42001].into_iter().enumerate() {
-            let round = u64::try_from(round).unwrap();
-            fake.fail_next(1, code);
-            assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
-            assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (2 + 2 * round, 2 + round));
+        pub(crate) async fn get(&self, path: &str) -> Value {
+            serde_json::from_slice(&self.fetch(&self.url(path)).await.1).unwrap()
         }
-        fake.invalidate_tokens();
-        assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
-        assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (8, 5));
-        assert_eq!(client.trouble(), None);
-    }
 
-    #[tokio::test]
-    async fn a_token_that_is_never_good_costs_a_bounded_number_of_calls() {
-        let (fake, client, clock) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        fake.fail_next(u32::MAX, 40001);
-        transient(client.custom_text(&ming, "回复", false).await);
-        assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (3, 3));
-        assert!(client.trouble().is_some());
-        // Within 30 seconds nothing is forced again.
-        transient(client.custom_text(&ming, "回复", false).await);
-        assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (5, 4));
-        for _ in 0..40 {
-            clock.advance(Duration::from_secs(30));
-            transient(client.custom_text(&ming, "回复", false).await);
+        pub(crate) async fn post(&self, path: &str, message: &Value) -> Value {
+            let answer = self.http.post(self.url(path)).body(message.to_string()).send().await.unwrap();
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
         }
-        // 19 more were forced, then the day's 20 were used: two attempts and one ordinary fetch each.
-        assert_eq!(fake.calls(SEND), 5 + 19 * 3 + 21 * 2);
-        assert_eq!(fake.calls(STABLE_TOKEN), 4 + 19 * 2 + 21);
-        let since = client.trouble().unwrap().since;
-        assert_eq!(since, NOW);
-        fake.fail_next(0, 0);
-        let _ = fake.says(&ming, "你好").await;
-        assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
-        assert_eq!(client.trouble(), None);
-    }
 
-    #[tokio::test]
-    async fn a_refused_credential_is_told_and_nothing_is_called_for_a_while() {
-        let (fake, client, clock) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        let _ = fake.says(&ming, "你好").await;
-        fake.fail_next_tokens(1, 40164);
-        let (why, after) = transient(client.custom_text(&ming, "回复", false).await);
-        assert!(why.contains("203.0.113.7") && why.contains("白名单"), "{why}");
-        assert_eq!(after, Some(Duration::from_secs(120)));
-        let trouble = client.trouble().unwrap();
-        assert_eq!((trouble.since, trouble.sentence), (NOW, why));
-        clock.advance(Duration::from_secs(119));
-        let (_, after) = transient(client.custom_text(&ming, "回复", false).await);
-        assert_eq!(after, Some(Duration::from_secs(1)));
-        assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (0, 1));
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
-        assert_eq!(client.trouble(), None);
-    }
-
-    #[tokio::test]
-    async fn a_credential_or_quota_refused_by_the_call_itself_stops_every_call() {
-        for (code, pause) in [(40164, 120), (45009, 1800), (45011, 60)] {
-            let (fake, client, clock) = with_client("appsecret").await;
-            let ming = fake.follow("小明");
-            let _ = fake.says(&ming, "你好").await;
-            fake.fail_next(1, code);
-            let (_, after) = transient(client.custom_text(&ming, "回复", false).await);
-            assert_eq!(after, Some(Duration::from_secs(pause)), "{code}");
-            transient(client.custom_text(&ming, "回复", false).await);
-            assert_eq!((fake.calls(SEND), fake.calls(STABLE_TOKEN)), (1, 1), "{code}");
-            clock.advance(Duration::from_secs(pause));
-            assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent, "{code}");
+        async fn upload(&self, kind: &str, bytes: &[u8]) -> Value {
+            let request = self.http.post(self.url(&format!("{MEDIA_UPLOAD}?type={kind}")));
+            let request = request.header("content-type", "multipart/form-data; boundary=b0");
+            let answer = request.body(body("media", bytes)).send().await.unwrap();
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
         }
     }
 
     #[tokio::test]
-    async fn a_wrong_secret_is_told_and_shown_nowhere() {
-        let (fake, client, _) = with_client("geheim").await;
-        let why = client.check().await.unwrap_err();
-        assert!(why.contains("AppSecret") && why.contains("40125") && !why.contains("geheim"), "{why}");
-        transient(client.custom_text(&fake.follow("小明"), "回复", false).await);
-        assert_eq!(fake.calls(STABLE_TOKEN), 1);
+    async fn a_file_comes_back_as_it_was_sent_and_can_be_sent_on() {
+        let caller = Caller::new().await;
+        let ming = caller.fake.follow("小明");
+        let _ = caller.fake.says(&ming, "你好").await;
+        let large = [PICTURE, &vec![0; 3 << 20]].concat();
+        let taken = caller.upload("image", &large).await;
+        let id = taken["media_id"].as_str().unwrap().to_owned();
+        let (kind, bytes) = caller.fetch(&caller.url(&format!("{MEDIA_GET}?media_id={id}"))).await;
+        assert!(kind == "image/png" && bytes == large);
+        assert_eq!(caller.get(&format!("{MEDIA_GET}?media_id=none")).await["errcode"], 40007);
+        assert_eq!(caller.upload("voice", PICTURE).await["errcode"], 40005);
+        assert_eq!(caller.upload("image", b"").await["errcode"], 44001);
+        let image =
+            |id: &str| json!({ "touser": ming.as_str(), "msgtype": "image", "image": { "media_id": id } });
+        assert_eq!(caller.post(SEND, &image("none")).await["errcode"], 40007);
+        assert_eq!(caller.post(SEND, &image(&id)).await["errcode"], 0);
+        let card = caller.fake.transcript(&ming).pop().unwrap().card;
+        assert_eq!(card, Some(Card::Image { media_id: id }));
+        let film = caller.upload("video", b"\0\0\0\x20ftypisom").await;
+        let path = format!("{MEDIA_GET}?media_id={}", film["media_id"].as_str().unwrap());
+        let film = caller.get(&path).await["video_url"].as_str().unwrap().to_owned();
+        assert_eq!(caller.fetch(&film).await.0, "video/mp4");
     }
 
     #[tokio::test]
-    async fn twenty_at_once_fetch_one_token() {
-        let (fake, client, clock) = with_client("appsecret").await;
-        let client = Arc::new(client);
-        fake.latency(Duration::from_millis(20));
-        let twenty_sends = async || {
-            let followers: Vec<_> = (0..20).map(|n| fake.follow(&n.to_string())).collect();
-            for follower in &followers {
-                let _ = fake.says(follower, "你好").await;
-            }
-            let mut sending = tokio::task::JoinSet::new();
-            for follower in followers {
-                let client = client.clone();
-                sending.spawn(async move { client.custom_text(&follower, "回复", false).await });
-            }
-            sending.join_all().await
+    async fn what_a_phone_sends_can_be_fetched() {
+        let caller = Caller::new().await;
+        let ming = caller.fake.follow("小明");
+        let _ = caller.fake.sends_picture(&ming, PICTURE).await;
+        let _ = caller.fake.sends_recording(&ming).await;
+        let cards: Vec<_> =
+            caller.fake.transcript(&ming).into_iter().filter_map(|bubble| bubble.card).collect();
+        let [Card::Image { media_id: picture }, Card::Voice { media_id: voice }] = &cards[..] else {
+            panic!("{cards:?}")
         };
-        assert!(twenty_sends().await.iter().all(|outcome| *outcome == Outcome::Sent));
-        assert_eq!(fake.calls(STABLE_TOKEN), 1);
-        // Close to its end one renews it, and the others go on with the old one.
-        clock.advance(Duration::from_secs(6961));
-        assert!(twenty_sends().await.iter().all(|outcome| *outcome == Outcome::Sent));
-        assert_eq!(fake.calls(STABLE_TOKEN), 2);
-        // A failure is shared like a token.
-        clock.advance(Duration::from_secs(7200));
-        fake.fail_next_tokens(1, -1);
-        assert!(twenty_sends().await.iter().all(|outcome| *outcome != Outcome::Sent));
-        assert_eq!(fake.calls(STABLE_TOKEN), 3);
+        let (kind, bytes) = caller.fetch(&caller.url(&format!("{MEDIA_GET}?media_id={voice}"))).await;
+        assert!(kind == "audio/amr" && bytes == recording());
+        let (kind, bytes) = caller.fetch(&format!("{}/fake/media/{picture}", caller.base)).await;
+        assert!(kind == "image/png" && bytes == PICTURE);
+        let (kind, _) = caller.fetch(&caller.url(&format!("{MEDIA_GET}?media_id=fake_image"))).await;
+        assert_eq!(kind, "image/png", "what a phone sends that does not say what");
     }
 
     #[tokio::test]
-    async fn while_renewal_fails_the_old_token_serves_to_its_end() {
-        let (fake, client, clock) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        let _ = fake.says(&ming, "你好").await;
-        assert_eq!(client.check().await, Ok(()));
-        clock.advance(Duration::from_secs(6961));
-        fake.fail_next_tokens(100, 40243);
-        for _ in 0..3 {
-            assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
-        }
-        assert_eq!(fake.calls(STABLE_TOKEN), 2);
-        clock.advance(Duration::from_secs(239));
-        transient(client.custom_text(&ming, "回复", false).await);
+    async fn articles_and_options_are_shown_and_counted() {
+        let caller = Caller::new().await;
+        let ming = caller.fake.follow("小明");
+        let _ = caller.fake.says(&ming, "你好").await;
+        let article = json!({ "title": "标题", "description": "摘要", "url": "https://a.cn/", "picurl": "" });
+        let news = |n: usize| {
+            let articles = vec![article.clone(); n];
+            json!({ "touser": ming.as_str(), "msgtype": "news", "news": { "articles": articles } })
+        };
+        assert_eq!(caller.post(SEND, &news(2)).await["errcode"], 45008);
+        assert_eq!(caller.post(SEND, &news(0)).await["errcode"], 44003);
+        assert_eq!(caller.post(SEND, &news(1)).await["errcode"], 0);
+        assert_eq!(caller.fake.transcript(&ming).pop().unwrap().text, "[图文]标题");
+        let menu = json!({
+            "touser": ming.as_str(), "msgtype": "msgmenu",
+            "msgmenu": { "head_content": "满意吗？", "list": [{ "id": "1", "content": "满意" }], "tail_content": "" },
+        });
+        caller.fake.test_account(true);
+        assert_eq!(caller.post(SEND, &menu).await["errcode"], 40200);
+        caller.fake.test_account(false);
+        assert_eq!(caller.post(SEND, &menu).await["errcode"], 0);
+        let bubble = caller.fake.transcript(&ming).pop().unwrap();
+        assert_eq!(bubble.text, "满意吗？\n满意");
+        let Some(Card::Options { options, .. }) = bubble.card else { panic!("no options") };
+        assert_eq!(options, [Choice { id: "1".into(), content: "满意".into() }]);
+        assert_eq!(caller.fake.window(&ming).unwrap().left, 3);
     }
 
     #[tokio::test]
-    async fn a_scan_and_a_photo_count_as_what_they_are() {
-        let (fake, _, _) = with_client("appsecret").await;
-        let ming = fake.follow("小明");
-        for (act, left) in [
-            (Act::View { url: "http://a/".into() }, None),
-            (Act::ReportLocation, None),
-            (Act::Scan { scene: "7".into() }, Some(3)),
-            (Act::Image { pic_url: String::new() }, Some(5)),
-        ] {
-            let _ = fake.act(&ming, act).await;
-            assert_eq!(fake.window(&ming).map(|window| window.left), left);
-        }
-        fake.expire_window(&ming);
-        assert_eq!(fake.window(&ming), None);
+    async fn a_quota_ends_and_is_cleared_and_an_unverified_account_may_little() {
+        let caller = Caller::new().await;
+        let list = "/wxaapi/newtmpl/gettemplate";
+        assert!(caller.fake.set_quota(list, 1, 1) && !caller.fake.set_quota("/nowhere", 1, 1));
+        assert_eq!(caller.get(list).await["errcode"], 0);
+        assert_eq!(caller.get(list).await["errcode"], 45009);
+        let clear = "/cgi-bin/clear_quota";
+        assert_eq!(caller.post(clear, &json!({ "appid": "wx" })).await["errcode"], 40013);
+        assert_eq!(caller.post(clear, &json!({ "appid": "wx0123456789abcdef" })).await["errcode"], 0);
+        assert_eq!(caller.get(list).await["errcode"], 0);
+        caller.fake.set_quota(list, 9, 1);
+        assert_eq!(caller.get(list).await["errcode"], 0);
+        assert_eq!(caller.get(list).await["errcode"], 45011);
+        assert!(caller.fake.fail_path(list, 1, -1) && !caller.fake.fail_path("/nowhere", 1, -1));
+        assert_eq!(caller.get(list).await["errcode"], -1);
+        caller.fake.unverified(true);
+        assert_eq!(caller.post(SEND, &json!({})).await["errcode"], 48001);
+        assert_eq!(caller.get("/cgi-bin/getcallbackip").await["ip_list"][0], "127.0.0.1");
+        caller.fake.unverified(false);
+        assert_eq!(caller.post(SEND, &json!({})).await["errcode"], 40003);
+    }
+
+    #[tokio::test]
+    async fn time_that_is_moved_on_ends_windows_and_tokens_but_not_signatures() {
+        let caller = Caller::new().await;
+        let ming = caller.fake.follow("小明");
+        let _ = caller.fake.says(&ming, "你好").await;
+        caller.fake.advance(std::time::Duration::from_secs(7_200));
+        assert_eq!(caller.get("/cgi-bin/getcallbackip").await["errcode"], 42001);
+        assert_eq!(caller.fake.window(&ming).unwrap().left, 5);
+        caller.fake.advance(std::time::Duration::from_secs(46 * 3_600));
+        assert_eq!(caller.fake.window(&ming), None);
+        let push = caller.fake.push(&ming, &crate::fake_wechat::Act::Text("你好".into()));
+        let real = caller.clock.now().as_s().to_string();
+        assert_eq!(
+            push.query.timestamp,
+            Some(real),
+            "whoever checks the time of a push looks at a real clock"
+        );
     }
 }

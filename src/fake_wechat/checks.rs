@@ -1,63 +1,32 @@
-//! How the account stands at the fake WeChat, for who only looks (PROTOCOL.md §7–§9): its templates and its
-//! customer-service accounts, and which interfaces it may not use. Knows no tokens and no HTTP.
+//! How the account stands at the fake WeChat, for who only looks: the one template of each kind it has, and interfaces that
+//! it may not use. Knows no tokens and no HTTP.
 
-use super::FakeWechat;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-const ACCOUNTS: &str = "/cgi-bin/customservice/getkflist";
-const SUBSCRIBE_TEMPLATES: &str = "/wxaapi/newtmpl/gettemplate";
-const TEMPLATES: &str = "/cgi-bin/template/get_all_private_template";
-/// What is answered here; all of it by GET.
-pub(super) const PATHS: [&str; 3] = [ACCOUNTS, SUBSCRIBE_TEMPLATES, TEMPLATES];
-/// Nobody denies more interfaces than there are.
-const MAX_DENIED: usize = 100;
-
-/// The account's standing.
-#[derive(Default)]
-pub(super) struct Checks {
-    subscribe_template: String,
-    template: String,
-    denied: BTreeMap<String, i64>,
-}
-
-impl Checks {
-    /// The errcode an interface answers whatever is asked of it.
-    pub(super) fn denied(&self, path: &str) -> Option<i64> {
-        self.denied.get(path).copied()
-    }
-
-    pub(super) fn answer(&self, path: &str) -> Option<Value> {
-        let given = |id: &String| (!id.is_empty()).then(|| id.clone());
-        Some(match path {
-            ACCOUNTS => json!({ "kf_list": [] }),
-            SUBSCRIBE_TEMPLATES => {
-                let all = given(&self.subscribe_template).map(|id| json!({ "priTmplId": id, "type": 2 }));
-                json!({ "errcode": 0, "errmsg": "ok", "data": Vec::from_iter(all) })
-            }
-            TEMPLATES => {
-                let all = given(&self.template).map(|id| json!({ "template_id": id }));
-                json!({ "template_list": Vec::from_iter(all) })
-            }
-            _ => return None,
-        })
-    }
-}
+use super::{FakeWechat, Template, TemplateKind, api};
 
 impl FakeWechat {
     /// From now on `path` answers this errcode; 0: as ever.
     pub fn deny(&self, path: &str, errcode: i64) {
-        let denied = &mut self.state().checks.denied;
+        let Some(path) = api::known_path(path) else { return };
+        let failing = &mut self.state().failing_paths;
         if errcode == 0 {
-            denied.remove(path);
-        } else if denied.len() < MAX_DENIED {
-            denied.insert(path.to_owned(), errcode);
+            failing.remove(path);
+        } else {
+            failing.insert(path, (u32::MAX, errcode));
         }
     }
 
-    /// The one template the account has for subscribe notifications, and the one for template messages; empty: none.
+    /// The templates the account has: one for subscribe notifications, each consent good for one, and one for template
+    /// messages. Both have the fields `thing1`, `character_string2` and `time3`.
     pub fn has_templates(&self, subscribe: &str, message: &str) {
-        let checks = &mut self.state().checks;
-        (checks.subscribe_template, checks.template) = (subscribe.to_owned(), message.to_owned());
+        let content = "事项:{{thing1.DATA}}\n编号:{{character_string2.DATA}}\n时间:{{time3.DATA}}";
+        let template = |id: &str, kind| Template {
+            id: id.to_owned(),
+            title: "咨询答复通知".to_owned(),
+            content: content.to_owned(),
+            kind,
+        };
+        let both = [(subscribe, TemplateKind::Once), (message, TemplateKind::Message)];
+        let given = both.into_iter().filter(|(id, _)| !id.is_empty());
+        self.state().templates = given.map(|(id, kind)| template(id, kind)).collect();
     }
 }

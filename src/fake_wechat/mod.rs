@@ -2,26 +2,46 @@
 //! WeChat does: tokens, windows and counts, who follows, what was said. Must not know this service beyond its webhook.
 
 mod api;
+mod card;
 mod checks;
+mod controls;
+mod errcodes;
+mod events;
+mod hands;
+pub mod links;
+mod media;
+mod messages;
+mod notices;
+mod passive;
 mod phone;
 mod push;
+mod quota;
+mod script;
+mod script_run;
 mod setup;
 mod state;
+mod templates;
 mod tokens;
 pub mod window;
 
+pub use card::{Card, Choice};
+pub use controls::span;
+pub use media::MediaFile;
+pub use notices::Consent;
 pub use phone::{Delivered, PhoneError};
 pub use push::{Act, Push};
+pub use script::Script;
+pub use script_run::until_up;
 pub use state::{Bubble, Person, Side, Via};
+pub use templates::{Template, TemplateKind};
 pub use window::Window;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Secret;
 use crate::wechat::{self, ClientError, Crypt, KeyError, Mode, OpenId};
 use state::State;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// The original id of the account everybody here follows.
 pub const ACCOUNT: &str = "gh_5f0c7a91d2e4";
@@ -62,6 +82,8 @@ pub struct FakeWechat {
 
 struct Inner {
     clock: Clock,
+    /// So many milliseconds the phones are ahead of it.
+    ahead_ms: AtomicI64,
     settings: FakeSettings,
     crypt: Option<Crypt>,
     http: reqwest::Client,
@@ -79,14 +101,20 @@ impl FakeWechat {
         // Above 2^53, as real ones are, and later after a restart than before it.
         let first =
             u64::try_from(clock.now().0).unwrap_or_default().saturating_mul(20_000).max((1 << 53) + 1);
-        let inner = Inner { clock, settings, crypt, http, next_msg_id: first.into(), state: state.into() };
+        let (ahead_ms, next_msg_id) = (AtomicI64::new(0), first.into());
+        let inner = Inner { clock, ahead_ms, settings, crypt, http, next_msg_id, state: state.into() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The API as routes: `/cgi-bin/token`, `stable_token`, `message/custom/send` and `typing`, `getcallbackip`,
-    /// `callback/check`, `clear_quota`, `menu/create`, `get` and `delete`, `qrcode/create`; the rest answers 40066. Always HTTP 200, with an errcode where WeChat has one.
+    /// The API as routes: the calls of `api`'s table; the rest answers 40066. Always HTTP 200, with an errcode where
+    /// WeChat has one.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
+    }
+
+    /// The account, as it was made.
+    pub fn settings(&self) -> &FakeSettings {
+        &self.inner.settings
     }
 
     /// Where pushes go from now on, when the port was not known at first.
@@ -97,9 +125,19 @@ impl FakeWechat {
     /// A follower of this display name, who has followed for a while: no push. The same name is the same person. Of
     /// more than 1,000 the one who has been silent longest is forgotten.
     pub fn follow(&self, name: &str) -> OpenId {
+        let openid = self.meet(name);
+        if let Some(follower) = self.state().follower(&openid) {
+            follower.following = true;
+        }
+        openid
+    }
+
+    /// Somebody of this display name, who does not follow yet; who is known stays as they are.
+    pub fn meet(&self, name: &str) -> OpenId {
         let hash = wechat::signature::sign(&[&self.inner.settings.app_id, "/", name]);
         let openid = OpenId::new(format!("o{}", &hash[..27]));
-        self.state().meet(openid.clone(), name, self.now());
+        let now = self.now();
+        self.state().meet(openid.clone(), name, now);
         openid
     }
 
@@ -122,46 +160,14 @@ impl FakeWechat {
         self.state().follower(who).and_then(|follower| follower.rights.window(now))
     }
 
-    /// Ends a follower's window, as two silent days would.
-    pub fn expire_window(&self, who: &OpenId) {
-        if let Some(follower) = self.state().follower(who) {
-            follower.rights.revoke();
-        }
-    }
-
-    /// The scene of the QR code that says `url`, as long as it works.
-    pub fn scene_of(&self, url: &str) -> Option<String> {
-        let now = self.now();
-        self.state().setup.scene(url, now).map(ToOwned::to_owned)
-    }
-
-    /// The next `n` calls, token calls aside, answer `errcode`.
-    pub fn fail_next(&self, n: u32, errcode: i64) {
-        self.state().failing_calls = (n, errcode);
-    }
-
-    /// The next `n` token calls answer `errcode`.
-    pub fn fail_next_tokens(&self, n: u32, errcode: i64) {
-        self.state().failing_tokens = (n, errcode);
-    }
-
-    /// Every call takes this much longer; zero at first.
-    pub fn latency(&self, latency: Duration) {
-        self.state().latency = latency;
-    }
-
-    /// Makes every token given out so far worthless, as a second server with another way of fetching them does.
-    pub fn invalidate_tokens(&self) {
-        self.state().tokens.invalidate();
-    }
-
-    /// How often `path` was called, errors included.
-    pub fn calls(&self, path: &str) -> u64 {
-        self.state().calls.get(path).copied().unwrap_or_default()
-    }
-
     /// What time it is on every phone.
     pub fn now(&self) -> Timestamp {
+        let ahead = self.inner.ahead_ms.load(Ordering::Acquire);
+        Timestamp(self.inner.clock.now().0.saturating_add(ahead))
+    }
+
+    /// What time it is where no phone has been moved on.
+    fn true_now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 

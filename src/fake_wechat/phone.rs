@@ -1,11 +1,13 @@
 //! The followers' phones: what they do is pushed to the webhook like WeChat does, and what comes back is read as WeChat
 //! reads it. A reply that WeChat would not show is an error here, with the reason in a sentence.
 
+use super::card::Card;
+use super::passive::{self, Says};
 use super::push::random;
 use super::state::{Bubble, Side, Via};
 use super::{ACCOUNT, Act, FakeWechat, Push};
 use crate::wechat::reply::open_reply;
-use crate::wechat::{BadReply, MAX_TEXT_BYTES, Mode, OpenId, message};
+use crate::wechat::{BadReply, Crypt, MAX_TEXT_BYTES, Mode, OpenId, message};
 
 /// What the follower sees when a reply cannot be shown.
 const OUT_OF_ORDER: &str = "该公众号提供的服务出现故障，请稍后再试";
@@ -38,6 +40,18 @@ pub enum PhoneError {
     /// WeChat would not understand it.
     #[error(transparent)]
     Reply(#[from] BadReply),
+    /// No such template.
+    #[error("没有这个模板")]
+    NoTemplate,
+    /// Nothing that reads so.
+    #[error("手机上没有这样一个可以点的链接或选项")]
+    NoLink,
+    /// It leads to a page.
+    #[error("这是网页链接，点开不会发消息")]
+    Page,
+    /// WeChat would not take it.
+    #[error("微信不收这样的文件")]
+    File,
     /// Said to somebody else, or by another account.
     #[error("回复的收件人或发件人不对")]
     Address,
@@ -109,11 +123,12 @@ impl FakeWechat {
         {
             let mut state = self.state();
             let follower = state.follower(who).ok_or(PhoneError::Unknown)?;
-            match act {
+            match &act {
                 Act::Follow { .. } => follower.following = true,
                 Act::Unfollow => {
                     follower.following = false;
                     follower.rights.revoke();
+                    follower.consents.clear();
                 }
                 _ if !follower.following => return Err(PhoneError::NotFollowing),
                 _ => {}
@@ -123,8 +138,14 @@ impl FakeWechat {
             }
             follower.last_seen = now;
             let from = if act.is_event() { Side::System } else { Side::Follower };
-            follower.show(Bubble { at: now, from, text: act.shown(), via: None, by_ai: false });
+            follower.show(Bubble { card: act.card(), ..Bubble::of(now, from, act.shown()) });
             follower.last_push = Some(xml.clone());
+            follower.last_was_event = act.is_event();
+            match &act {
+                Act::Consent { answers } => state.consent(who, answers),
+                Act::SwitchOff { templates } => follower.consents.retain(|id, _| !templates.contains(id)),
+                _ => {}
+            }
         }
         self.deliver(who, &self.seal(who, &xml, random())).await
     }
@@ -139,24 +160,29 @@ impl FakeWechat {
 
     /// Sends a push as it is, and shows `who` what comes back.
     pub async fn deliver(&self, who: &OpenId, push: &Push) -> Result<Delivered, PhoneError> {
-        let delivered = match self.post(push).await {
-            Ok((200, body)) => self.read(who, &body).map(|reply| Delivered { status: 200, reply }),
-            Ok((status, _)) => Ok(Delivered { status, reply: None }),
+        let read = match self.post(push).await {
+            Ok((200, body)) => self.read(who, &body).map(|said| (200, said)),
+            Ok((status, _)) => Ok((status, None)),
             Err(error) => Err(error),
         };
         let now = self.now();
         if let Some(follower) = self.state().follower(who) {
-            match &delivered {
-                Ok(Delivered { reply: Some(text), .. }) => {
-                    let via = Some(Via::Passive);
-                    let text = text.clone();
-                    follower.show(Bubble { at: now, from: Side::Account, text, via, by_ai: false });
+            match &read {
+                Ok((200, said)) => {
+                    // Who has said something is no longer typing.
+                    if said.is_some() {
+                        follower.typing_until = follower.typing_until.min(now);
+                    }
+                    for bubble in said.iter().flatten() {
+                        follower.show(Bubble { via: Some(Via::Passive), ..bubble.clone() });
+                    }
                 }
-                Ok(Delivered { status: 200, .. }) => {}
                 _ => follower.note(now, OUT_OF_ORDER),
             }
         }
-        delivered
+        let words =
+            |said: Vec<Bubble>| said.into_iter().map(|bubble| bubble.text).collect::<Vec<_>>().join("\n");
+        read.map(|(status, said)| Delivered { status, reply: said.map(words) })
     }
 
     /// Verifies the address as the platform does when the settings are saved (§1): whether the service echoed exactly.
@@ -166,24 +192,70 @@ impl FakeWechat {
         Ok(status == 200 && Some(body) == push.query.echostr)
     }
 
-    fn read(&self, who: &OpenId, body: &str) -> Result<Option<String>, PhoneError> {
+    fn read(&self, who: &OpenId, body: &str) -> Result<Option<Vec<Bubble>>, PhoneError> {
         let crypt = self.inner.crypt.as_ref();
         let crypt = match self.inner.settings.mode {
             // Compatible mode takes replies of both kinds (§2).
             Mode::Compat => crypt.filter(|_| matches!(message::encrypted_body(body.as_bytes()), Ok(Some(_)))),
             Mode::Plain | Mode::Safe => crypt,
         };
-        let Some(reply) = open_reply(body, crypt)? else { return Ok(None) };
-        if reply.to != *who || reply.from != ACCOUNT {
-            return Err(PhoneError::Address);
+        match open_reply(body, crypt) {
+            Ok(None) => Ok(None),
+            Ok(Some(reply)) => {
+                self.is_between(who, reply.to.as_str(), &reply.from)?;
+                if reply.text.len() > MAX_TEXT_BYTES {
+                    return Err(PhoneError::TooLong(reply.text.len()));
+                }
+                Ok(Some(vec![Bubble::of(self.now(), Side::Account, reply.text)]))
+            }
+            // Its seal has been proven; only that it is no text is wrong with it.
+            Err(BadReply::Field("Content" | "MsgType")) => self.read_other(who, body, crypt),
+            Err(error) => Err(error.into()),
         }
-        if reply.text.len() > MAX_TEXT_BYTES {
-            return Err(PhoneError::TooLong(reply.text.len()));
-        }
-        Ok(Some(reply.text))
     }
 
-    async fn post(&self, push: &Push) -> Result<(u16, String), PhoneError> {
+    /// A reply that is no text.
+    fn read_other(
+        &self,
+        who: &OpenId,
+        body: &str,
+        crypt: Option<&Crypt>,
+    ) -> Result<Option<Vec<Bubble>>, PhoneError> {
+        let plain = match crypt {
+            None => body.to_owned(),
+            Some(crypt) => {
+                let sealed = message::encrypted_body(body.as_bytes()).ok().flatten();
+                let plain = sealed.and_then(|sealed| crypt.decrypt(&sealed).ok());
+                plain.ok_or(PhoneError::Reply(BadReply::Seal))?
+            }
+        };
+        let now = self.now();
+        let event = self.state().follower(who).is_some_and(|follower| follower.last_was_event);
+        let heard = passive::read(&plain, if event { 8 } else { 1 }, now)?;
+        self.is_between(who, &heard.to, &heard.from)?;
+        let bubble = |text: String| Bubble::of(now, Side::Account, text);
+        match heard.says {
+            Says::Handed => Ok(None),
+            Says::Named(name) => Ok(Some(vec![bubble(name.to_owned())])),
+            Says::Cards(cards) => {
+                for card in &cards {
+                    if let Card::Image { media_id } | Card::Voice { media_id } = card
+                        && self.media(media_id).is_none()
+                    {
+                        return Err(PhoneError::Reply(BadReply::Field("MediaId")));
+                    }
+                }
+                let shown = |card: Card| Bubble { card: Some(card.clone()), ..bubble(card.words()) };
+                Ok(Some(cards.into_iter().map(shown).collect()))
+            }
+        }
+    }
+
+    fn is_between(&self, who: &OpenId, to: &str, from: &str) -> Result<(), PhoneError> {
+        if to == who.as_str() && from == ACCOUNT { Ok(()) } else { Err(PhoneError::Address) }
+    }
+
+    pub(super) async fn post(&self, push: &Push) -> Result<(u16, String), PhoneError> {
         self.request(reqwest::Method::POST, push).await
     }
 

@@ -1,6 +1,8 @@
 //! What a phone does, written as WeChat pushes it: XML, signed, sealed as the mode says (PROTOCOL.md §2, §3). Nothing is
 //! sent and nothing remembered here, so that tests and benches can build, bend and repeat pushes.
 
+use super::card::Card;
+use super::events;
 use super::window::Trigger;
 use super::{ACCOUNT, FakeWechat};
 use crate::wechat::signature::sign;
@@ -50,6 +52,28 @@ pub enum Act {
     File {
         /// Its name.
         title: String,
+    },
+    /// Sends a picture that can be fetched.
+    Picture {
+        /// Under which.
+        media_id: String,
+        /// Where it lies.
+        pic_url: String,
+    },
+    /// Speaks, and it can be fetched.
+    Recording {
+        /// Under which.
+        media_id: String,
+    },
+    /// Answers the popup that asks for consent to notifications.
+    Consent {
+        /// Templates, and whether they are agreed to.
+        answers: Vec<(String, bool)>,
+    },
+    /// Switches notifications off.
+    SwitchOff {
+        /// Of these templates.
+        templates: Vec<String>,
     },
     /// Begins to follow, perhaps through a QR code with a scene.
     Follow {
@@ -157,6 +181,13 @@ impl Act {
             Self::Location { label, .. } => format!("[位置]{label}"),
             Self::Link { title, .. } => format!("[链接]{title}"),
             Self::File { title } => format!("[文件]{title}"),
+            Self::Picture { .. } => "[图片]".into(),
+            Self::Recording { .. } => "[语音]".into(),
+            Self::Consent { answers } if answers.iter().any(|(_, accepted)| *accepted) => {
+                "允许了订阅通知".into()
+            }
+            Self::Consent { .. } => "拒绝了订阅通知".into(),
+            Self::SwitchOff { .. } => "关闭了订阅通知".into(),
             Self::Follow { .. } => "已关注公众号".into(),
             Self::Unfollow => "已取消关注".into(),
             Self::Click { key } => format!("点击了菜单 {key}"),
@@ -164,6 +195,24 @@ impl Act {
             Self::Scan { scene } => format!("扫描了二维码 {scene}"),
             Self::ReportLocation => "上报了地理位置".into(),
             Self::Other { msg_type, .. } => format!("[{msg_type}]"),
+        }
+    }
+
+    /// What it shows beside words.
+    pub(super) fn card(&self) -> Option<Card> {
+        match self {
+            Self::Picture { media_id, .. } => Some(Card::Image { media_id: media_id.clone() }),
+            Self::Recording { media_id } => Some(Card::Voice { media_id: media_id.clone() }),
+            _ => None,
+        }
+    }
+
+    /// What stands in lists, as XML.
+    fn lists(&self) -> String {
+        match self {
+            Self::Consent { answers } => events::popup(answers),
+            Self::SwitchOff { templates } => events::switched_off(templates),
+            _ => String::new(),
         }
     }
 
@@ -187,6 +236,12 @@ impl Act {
             Self::File { title } => {
                 ("file", vec![("Title", title), ("Description", ""), ("FileKey", "fake")])
             }
+            Self::Picture { media_id, pic_url } => {
+                ("image", vec![("PicUrl", pic_url), ("MediaId", media_id)])
+            }
+            Self::Recording { media_id } => ("voice", vec![("MediaId", media_id), ("Format", "amr")]),
+            // The rest of these two stands in lists.
+            Self::Consent { .. } | Self::SwitchOff { .. } => ("event", Vec::new()),
             Self::Follow { scene } => event("subscribe", scene.as_deref().unwrap_or_default()),
             Self::Unfollow => event("unsubscribe", ""),
             Self::Click { key } => event("CLICK", key),
@@ -212,11 +267,7 @@ impl FakeWechat {
     /// The message in plain XML.
     pub(super) fn xml(&self, who: &OpenId, act: &Act) -> String {
         let (msg_type, fields) = act.type_and_fields();
-        let mut xml = String::from("<xml>");
-        write(&mut xml, "ToUserName", ACCOUNT);
-        write(&mut xml, "FromUserName", who.as_str());
-        xml.push_str(&format!("<CreateTime>{}</CreateTime>", self.now().as_s()));
-        write(&mut xml, "MsgType", msg_type);
+        let mut xml = self.head(who, msg_type);
         for (name, value) in fields {
             // A scene arrives with this prefix, but only in the event of following (§3).
             let follow = matches!(act, Act::Follow { .. }) && name == "EventKey" && !value.is_empty();
@@ -226,6 +277,7 @@ impl FakeWechat {
                 write(&mut xml, name, value)
             }
         }
+        xml.push_str(&act.lists());
         if !act.is_event() {
             xml.push_str(&format!("<MsgId>{}</MsgId>", self.new_msg_id()));
         }
@@ -233,10 +285,25 @@ impl FakeWechat {
         xml
     }
 
+    /// An event that WeChat sends of its own accord; `event` is its XML from `<Event>` on.
+    pub(super) fn event_xml(&self, who: &OpenId, event: &str) -> String {
+        [self.head(who, "event").as_str(), event, "</xml>"].concat()
+    }
+
+    fn head(&self, who: &OpenId, msg_type: &str) -> String {
+        let mut xml = String::from("<xml>");
+        write(&mut xml, "ToUserName", ACCOUNT);
+        write(&mut xml, "FromUserName", who.as_str());
+        xml.push_str(&format!("<CreateTime>{}</CreateTime>", self.now().as_s()));
+        write(&mut xml, "MsgType", msg_type);
+        xml
+    }
+
     /// Signs any XML as a push from `who` at this moment, sealed as the mode says. Nonce and envelope come from `random`.
     pub fn seal(&self, who: &OpenId, xml: &str, random: [u8; 16]) -> Push {
         let settings = &self.inner.settings;
-        let timestamp = self.now().as_s().to_string();
+        // The real time, wherever the phones' has been moved: the other side looks at a clock of its own.
+        let timestamp = self.inner.clock.now().as_s().to_string();
         // WeChat's have ten digits; of those two could meet when a hundred thousand pushes are made within one second.
         let nonce = (u128::from_le_bytes(random) as u64).to_string();
         let mut query = Query {
@@ -286,7 +353,7 @@ pub(super) fn random() -> [u8; 16] {
 }
 
 /// As WeChat writes: control characters go through as they are, only the end of the section is split.
-fn write(xml: &mut String, name: &str, value: &str) {
+pub(super) fn write(xml: &mut String, name: &str, value: &str) {
     let value = value.replace("]]>", "]]]]><![CDATA[>");
     xml.push_str(&format!("<{name}><![CDATA[{value}]]></{name}>"));
 }

@@ -1,8 +1,12 @@
-//! What the fake WeChat remembers: followers with their transcripts and rights, what was set up, faults to come, calls counted. Bounded
-//! in every direction; knows no HTTP.
+//! What the fake WeChat remembers: followers with their transcripts, rights and consents, what was set up, faults to come,
+//! calls counted. Bounded in every direction; knows no HTTP.
 
-use super::checks::Checks;
+use super::card::Card;
+use super::media::Media;
+use super::notices::Consent;
+use super::quota::Quota;
 use super::setup::Setup;
+use super::templates::Template;
 use super::tokens::Tokens;
 use super::window::Rights;
 use crate::clock::Timestamp;
@@ -21,12 +25,20 @@ pub struct Bubble {
     pub at: Timestamp,
     /// Whose.
     pub from: Side,
-    /// What it says.
+    /// What it says, all of it in words.
     pub text: String,
     /// How it came, if from the account.
     pub via: Option<Via>,
     /// Whether the grey "内容由第三方AI生成" stands under it.
     pub by_ai: bool,
+    /// What it shows, where that is more than words.
+    pub card: Option<Card>,
+}
+
+impl Bubble {
+    pub(super) fn of(at: Timestamp, from: Side, text: impl Into<String>) -> Self {
+        Self { at, from, text: text.into(), via: None, by_ai: false, card: None }
+    }
 }
 
 /// Whose bubble it is.
@@ -49,6 +61,10 @@ pub enum Via {
     Passive,
     /// By a customer-service message.
     Custom,
+    /// By a subscribe notification.
+    Subscribe,
+    /// By a template message.
+    Template,
 }
 
 /// A follower, for lists.
@@ -66,9 +82,15 @@ pub(super) struct Follower {
     pub(super) name: String,
     pub(super) following: bool,
     pub(super) rights: Rights,
+    /// What was agreed to, by template.
+    pub(super) consents: BTreeMap<String, Consent>,
     pub(super) transcript: VecDeque<Bubble>,
+    /// How many bubbles there ever were.
+    pub(super) n_shown: u64,
     /// The XML of the last push, for sending it again.
     pub(super) last_push: Option<String>,
+    /// Whether that was an event: its answer may have more articles.
+    pub(super) last_was_event: bool,
     pub(super) last_seen: Timestamp,
     pub(super) typing_until: Timestamp,
 }
@@ -79,11 +101,12 @@ impl Follower {
             self.transcript.pop_front();
         }
         self.transcript.push_back(bubble);
+        self.n_shown += 1;
     }
 
     /// A grey line.
     pub(super) fn note(&mut self, at: Timestamp, text: &str) {
-        self.show(Bubble { at, from: Side::System, text: text.to_owned(), via: None, by_ai: false });
+        self.show(Bubble::of(at, Side::System, text));
     }
 }
 
@@ -91,13 +114,23 @@ pub(super) struct State {
     followers: BTreeMap<OpenId, Follower>,
     pub(super) tokens: Tokens,
     pub(super) setup: Setup,
-    pub(super) checks: Checks,
+    pub(super) media: Media,
+    pub(super) quota: Quota,
+    pub(super) templates: Vec<Template>,
+    pub(super) n_notices: u64,
+    /// Events to push once the call under way has been answered: the XML from `<Event>` on.
+    pub(super) after: Vec<(OpenId, String)>,
+    pub(super) unverified: bool,
+    pub(super) test_account: bool,
     pub(super) calls: HashMap<&'static str, u64>,
     /// How many calls are still to fail, and with what.
     pub(super) failing_calls: (u32, i64),
     pub(super) failing_tokens: (u32, i64),
+    pub(super) failing_paths: HashMap<&'static str, (u32, i64)>,
     pub(super) latency: Duration,
     pub(super) webhook_url: String,
+    /// Where this API is reached; empty as long as nobody said.
+    pub(super) base_url: String,
 }
 
 impl State {
@@ -106,12 +139,20 @@ impl State {
             followers: BTreeMap::new(),
             tokens: Tokens::default(),
             setup: Setup::default(),
-            checks: Checks::default(),
+            media: Media::default(),
+            quota: Quota::default(),
+            templates: Template::defaults(),
+            n_notices: 0,
+            after: Vec::new(),
+            unverified: false,
+            test_account: false,
             calls: HashMap::new(),
             failing_calls: (0, 0),
             failing_tokens: (0, 0),
+            failing_paths: HashMap::new(),
             latency: Duration::ZERO,
             webhook_url,
+            base_url: String::new(),
         }
     }
 
@@ -120,8 +161,7 @@ impl State {
     }
 
     pub(super) fn meet(&mut self, who: OpenId, name: &str, now: Timestamp) {
-        if let Some(known) = self.followers.get_mut(&who) {
-            known.following = true;
+        if self.followers.contains_key(&who) {
             return;
         }
         if self.followers.len() >= MAX_FOLLOWERS {
@@ -132,10 +172,13 @@ impl State {
         }
         let follower = Follower {
             name: name.to_owned(),
-            following: true,
+            following: false,
             rights: Rights::default(),
+            consents: BTreeMap::new(),
             transcript: VecDeque::new(),
+            n_shown: 0,
             last_push: None,
+            last_was_event: false,
             last_seen: now,
             typing_until: Timestamp::default(),
         };

@@ -25,6 +25,7 @@ mod webhook;
 pub use console::{Console, ConsoleSettings, console_router};
 pub use serve::{Limits, serve};
 pub use setup::SetupLink;
+pub use simulator::rehearsal_router;
 
 pub use webhook::Door;
 

@@ -15,6 +15,7 @@ mod ladder;
 mod matching;
 mod platform;
 mod process;
+mod rehearsal;
 mod store_contract;
 mod store_people;
 mod visitor;

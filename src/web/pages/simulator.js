@@ -1,11 +1,11 @@
 // The simulator's face. It shows what /simulator/api says and keeps nothing of its own but the chosen follower
 // (in the address) and the drafts. Words from the API become text nodes only, never markup.
 const POLL_MS = 1500;
-const ACCOUNT = '莘企政策咨询';
+let account = '莘企政策咨询';
 const STANDS_FOR = { image: '［图片］', voice: '［语音］', location: '［位置］' };
 const byId = (id) => document.getElementById(id);
 const inAddress = () => new URLSearchParams(`f=${location.hash.slice(1)}`).get('f') ?? '';
-const keyOf = (bubble) => `${bubble.n} ${bubble.at} ${bubble.text}`; // numbers begin anew when the service does
+const keyOf = (bubble) => JSON.stringify(bubble); // numbers begin anew when the service does
 const me = () => state?.followers.find((one) => one.id === chosen) ?? { id: '', name: '我', following: false };
 const [log, draft, phone, newer] = ['log', 'draft', 'phone', 'newer'].map(byId);
 
@@ -58,8 +58,9 @@ async function poll() {
 }
 
 // Does something on the phone; `standIn` is shown as its bubble until the service has answered.
-function act(what, text, standIn) {
-  const job = { act: { follower: chosen, do: what, text }, node: standIn && row({ from: 'follower', text: standIn }, 'pending') };
+function act(what, text, standIn, id = '') {
+  const node = standIn && row({ from: 'follower', pieces: [{ kind: 'words', text: standIn }] }, 'pending');
+  const job = { act: { follower: chosen, do: what, text, id }, node };
   pending.push(job);
   epoch += 1;
   log.querySelector('.empty')?.remove();
@@ -79,6 +80,7 @@ async function run(job) {
   } else if (job.act.follower === chosen) {
     show(said);
     if (job.act.do === 'expire') toast('窗口已过期，就像用户两天没有来信。');
+    if (job.act.do === 'advance') toast(`手机上的时间现在是 ${said.clock}。`);
     if (job.act.do === 'resend' && said.bubbles.at(-1)?.n === last) toast('已重发，没有多出新的消息。');
   }
 }
@@ -99,10 +101,12 @@ function show(said) {
   showFollowers(said.followers);
   showBubbles(said.bubbles);
   showWindow(said.window);
+  showMenu(said.menu);
   showBar();
+  showSettings(said);
   byId('try-how').textContent = me().following ? '点一句就发出去，也可以在手机里自己写。' : '这位用户还没有关注，请先点“关注”。';
-  byId('console').href = /^(\/|https?:)/.test(said.console ?? '') ? said.console : '/console';
-  const closed = { follow: me().following, expire: !said.window, resend: !said.bubbles.length };
+  byId('console').hidden = !said.console;
+  const closed = { follow: me().following, expire: !said.window, resend: !said.bubbles.length, advance: false };
   for (const button of document.querySelectorAll('[data-do]')) button.disabled = closed[button.dataset.do] ?? !me().following;
 }
 
@@ -156,40 +160,59 @@ function showBubbles(bubbles) {
 function empty() {
   if (me().following) return make('p', 'empty line', '还没有消息。写下一个问题，或点“试试看”里的例子。');
   const about = make('p', '', '为莘庄镇的企业和商户解答政策、用工、法律和办事问题');
-  return make('div', 'empty card', face(), make('b', '', ACCOUNT), about);
+  return make('div', 'empty card', face(), make('b', '', account), about);
 }
 
+const VIA = { custom: '客服消息', subscribe: '订阅通知', template: '模板消息' };
+
 function row(bubble, extra = '') {
-  if (bubble.from === 'system') return make('p', 'line', bubble.text);
+  if (bubble.from === 'system') return make('p', 'line', ...words(bubble.pieces));
   const own = bubble.from === 'follower';
-  const by = make('span', 'sr', own ? '我说：' : `${ACCOUNT}：`);
-  const said = make('div', 'said', by, make('div', 'bubble', ...words(bubble.text)));
-  if (bubble.via === 'custom') said.append(make('small', 'via', '客服消息'));
+  const by = make('span', 'sr', own ? '我说：' : `${account}：`);
+  const said = make('div', 'said', by, bubble.card ? card(bubble.card) : make('div', 'bubble', ...words(bubble.pieces)));
+  if (bubble.ai) said.append(make('small', 'via', '内容由第三方AI生成'));
+  if (VIA[bubble.via]) said.append(make('small', 'via', VIA[bubble.via]));
   return make('div', `row ${own ? 'own' : ''} ${extra}`, face(own ? me() : null), said);
 }
 
-// The text as nodes: WeChat's menu links become buttons that say their content, web links stay links.
-function words(text) {
-  const link = /<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')[^>]*>(.*?)<\/a>|https?:\/\/[\w\-.~:/?#@!$&*+,;=%]*[\w\-/#=&]/gis;
-  const nodes = [];
-  let from = 0;
-  for (const found of text.matchAll(link)) {
-    nodes.push(text.slice(from, found.index), linked(found));
-    from = found.index + found[0].length;
-  }
-  return [...nodes, text.slice(from)];
+// The pieces of a text as nodes: menu links become buttons that say their content, web links stay links.
+function words(pieces) {
+  return pieces.map(({ kind, text, label, href, id }) => {
+    if (kind === 'choice') return option('link', label, text, id);
+    return kind === 'page' ? page('link', href, label) : text;
+  });
 }
 
-function linked([whole, double, single, label = whole]) {
-  const href = (double ?? single ?? whole).replaceAll('&amp;', '&').trim();
-  const query = /^weixin:\/\/bizmsgmenu\?(.*)$/is.exec(href)?.[1];
-  const content = query && new URLSearchParams(query).get('msgmenucontent');
-  if (content) {
-    const onclick = () => me().following && act('say', content, content);
-    return Object.assign(make('button', 'link', label), { type: 'button', onclick });
+function option(className, label, text, id) {
+  const onclick = () => me().following && act('choose', text, text, id);
+  return Object.assign(make('button', className, label), { type: 'button', onclick });
+}
+
+// What leads nowhere a browser may go is no link.
+function page(className, href, ...children) {
+  if (!/^https?:\/\//i.test(href)) return make('span', className.replace('link', ''), ...children);
+  return Object.assign(make('a', className, ...children), { href, target: '_blank', rel: 'noopener noreferrer' });
+}
+
+function card({ kind, ...of }) {
+  if (kind === 'image') {
+    const onload = () => atEnd && toEnd();
+    return Object.assign(make('img', 'photo'), { src: `/simulator/api/media/${encodeURIComponent(of.media_id)}`, alt: '图片', onload });
   }
-  if (!/^https?:\/\//i.test(href)) return label;
-  return Object.assign(make('a', 'link', label), { href, target: '_blank', rel: 'noopener noreferrer' });
+  if (kind === 'voice') return make('div', 'bubble voice', '语音', make('span', 'waves', '1″'));
+  if (kind === 'article') {
+    // Nothing is loaded from elsewhere: where its picture lies is not asked.
+    const texts = make('span', 'texts', make('span', 'about', of.description), make('span', 'thumb', '图'));
+    return page('article', of.url, make('b', '', of.title), texts);
+  }
+  if (kind === 'options') {
+    const taps = of.options.map(({ id, content }) => make('li', '', option('link', content, content, id)));
+    const parts = [of.head && make('p', '', of.head), make('ul', 'taps', ...taps), of.tail && make('p', '', of.tail)];
+    return make('div', 'bubble', ...parts.filter(Boolean));
+  }
+  const rows = of.rows.map(([label, value]) => make('p', '', make('span', '', label), make('b', '', value)));
+  const more = of.url ? [page('details', of.url, '查看详情')] : [];
+  return make('div', 'notice', make('h3', '', of.title), make('div', 'rows', ...rows), ...more);
 }
 
 // WeChat writes the time again after five quiet minutes, and when the day changes.
@@ -205,6 +228,64 @@ function showWindow(now) {
   byId('window').classList.toggle('open', open);
   set('window-now', open ? `还可主动发 ${now.left} 条，剩 ${span}` : now ? '窗口里的条数已用完' : '窗口已关闭');
   set('window-why', open ? '用户来信后 48 小时内可主动发 5 条；点菜单、刚关注是 1 分钟内 3 条。' : '工作人员的答复先存着，用户下次来信时送达。');
+}
+
+// The published menu, as WeChat draws it; the page's own as long as there is none.
+const ownMenu = [...byId('menu').querySelectorAll(':scope > .item')];
+
+function showMenu(published) {
+  const menu = byId('menu');
+  const key = JSON.stringify(published ?? null);
+  if (menu.dataset.key === key) return;
+  menu.dataset.key = key;
+  for (const item of menu.querySelectorAll('.published')) item.remove();
+  for (const item of ownMenu) item.hidden = Boolean(published);
+  menu.append(...(published?.button ?? []).map(first));
+}
+
+function first(button) {
+  const below = button.sub_button ?? [];
+  if (!below.length) return pressed('item published', button);
+  const caret = make('span', 'caret', '▲');
+  caret.setAttribute('aria-hidden', 'true');
+  const list = make('ul', 'sub', ...below.map((one) => make('li', '', pressed('', one))));
+  return make('details', 'pop item published', make('summary', '', button.name, caret), list);
+}
+
+function pressed(className, { name, type, key, url }) {
+  const node = Object.assign(make('button', className, name), { type: 'button' });
+  if (type === 'click') Object.assign(node.dataset, { do: 'click', text: key });
+  else if (type === 'view') Object.assign(node.dataset, { do: 'view', text: url });
+  else if (key) Object.assign(node.dataset, { do: 'press', text: key, id: type });
+  else node.onclick = () => toast('模拟器里点不了这种菜单。');
+  return node;
+}
+
+// The side panel's: what time it is, and what the follower has agreed to.
+function showSettings(said) {
+  account = said.account;
+  byId('brand').textContent = account;
+  document.title = `微信模拟器 · ${account}`;
+  const title = said.typing ? '对方正在输入…' : account;
+  if (byId('title').textContent !== title) byId('title').textContent = title;
+  const clock = `手机上是 ${said.clock}${said.ahead ? `，快了 ${said.ahead}` : ''}`;
+  if (byId('clock').textContent !== clock) byId('clock').textContent = clock;
+  byId('subscriptions').hidden = !said.templates.length;
+  const list = byId('templates');
+  const key = JSON.stringify(said.templates);
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  list.replaceChildren(...said.templates.map(template));
+}
+
+function template({ id, title, consent, agreed }) {
+  const button = (what, label) => {
+    const node = Object.assign(make('button', '', label), { type: 'button', ariaLabel: `${label}：${title}` });
+    Object.assign(node.dataset, { do: what, text: id });
+    return node;
+  };
+  const names = make('span', 'names', make('b', '', title), make('small', '', consent));
+  return make('li', '', names, button('allow', '允许'), agreed ? button('switchoff', '关闭') : button('refuse', '拒绝'));
 }
 
 function showBar(mode = byId('bar').dataset.mode) {
@@ -259,11 +340,12 @@ function closeAll(but) {
 }
 
 document.addEventListener('click', (event) => {
-  const { do: what, text, mode, open, close } = event.target.closest('button')?.dataset ?? {};
+  const { do: what, text, id, mode, open, close } = event.target.closest('button')?.dataset ?? {};
   if (what) {
     const said = what === 'say' ? event.target.closest('button').textContent : text;
     closeAll();
-    act(what, said, what === 'say' ? said : STANDS_FOR[what]);
+    if (what === 'view' && /^https?:\/\//i.test(text)) window.open(text, '_blank', 'noopener,noreferrer');
+    act(what, said, what === 'say' ? said : STANDS_FOR[what], id);
   } else if (mode) {
     showBar(mode);
     (mode === 'say' ? draft : byId('menu').querySelector('button')).focus();
@@ -287,6 +369,13 @@ byId('newcomer-form').addEventListener('submit', (event) => {
   act('new', byId('newcomer-name').value.trim() || '新用户');
   event.target.reset();
   byId('newcomer').open = false;
+});
+byId('scan-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const scene = byId('scene').value.trim();
+  if (!scene) return byId('scene').focus();
+  closeAll();
+  act('scan', scene);
 });
 log.addEventListener('scroll', () => {
   atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
