@@ -44,7 +44,7 @@ pub struct Mailroom {
     lent: Mutex<HashMap<FileId, (MediaId, Timestamp)>>,
     /// One download of a file at a time, and few in all.
     turns: tokio::sync::Semaphore,
-    fetching: Mutex<Vec<FileId>>,
+    fetching: Fetching,
 }
 
 /// Why a file is not here.
@@ -67,7 +67,7 @@ impl Mailroom {
             lost: Mutex::default(),
             lent: Mutex::default(),
             turns: tokio::sync::Semaphore::new(AT_ONCE),
-            fetching: Mutex::default(),
+            fetching: Fetching::default(),
         }
     }
 
@@ -122,16 +122,24 @@ impl Mailroom {
         lock(&self.lost).get(&file).cloned()
     }
 
-    /// Takes in a file of staff's.
+    /// Takes in a file of staff's under a name that follows from what sent it: sent twice, it is the same file.
     pub async fn take_in(
         &self,
         ticket: TicketId,
+        file: FileId,
         name: String,
         bytes: Vec<u8>,
     ) -> std::result::Result<Enclosure, MediaError> {
-        let media = self.aside(move |files| files.put(ticket, &name, &bytes)).await?;
+        let media = self.aside(move |files| files.put_as(ticket, file, &name, &bytes)).await?;
         let is_picture = media.kind.is_picture() && UploadKind::Image.takes_kind(media.kind);
         Ok(Enclosure { file: media.id, name: media.name, is_picture, from: None })
+    }
+
+    /// Lets go of a file that was not sent after all.
+    pub async fn drop_file(&self, ticket: TicketId, file: FileId) {
+        if let Err(error) = self.aside(move |files| files.remove(ticket, file)).await {
+            tracing::error!(%error, "a file that nobody names could not be removed");
+        }
     }
 
     /// WeChat's name for a picture of ours, lent to it if need be; `anew` where WeChat does not know the former one.
@@ -184,6 +192,8 @@ impl Mailroom {
 
     async fn fetch(&self, ticket: TicketId, enclosure: &Enclosure) -> std::result::Result<(), Absent> {
         let file = enclosure.file;
+        // Who comes while it is being fetched waits, and then looks again.
+        let _mine = self.fetching.begin(file).await;
         if self.aside(move |files| files.open_file(ticket, file).map(drop)).await.is_ok() {
             return Ok(());
         }
@@ -191,9 +201,6 @@ impl Mailroom {
         if let Some(why) = self.why_lost(file) {
             return Err(Absent::Lost(why));
         }
-        let Some(_mine) = Fetching::begin(&self.fetching, file) else {
-            return Err(Absent::NotYet("正在从微信取，请稍后刷新".into()));
-        };
         let _turn = self.turns.acquire().await.map_err(|_| Absent::NotYet("服务正在停止".into()))?;
         let downloaded = self.client.download(&MediaId::new(&**from)).await;
         let downloaded = downloaded.map_err(|error| self.absent(file, error.passing, error.why))?;
@@ -233,22 +240,38 @@ impl Mailroom {
     }
 }
 
-/// A file is in here while it is fetched.
-struct Fetching<'m>(&'m Mutex<Vec<FileId>>, FileId);
+/// Which files somebody looks after just now.
+#[derive(Default)]
+struct Fetching {
+    files: Mutex<Vec<FileId>>,
+    ended: tokio::sync::Notify,
+}
 
-impl<'m> Fetching<'m> {
-    fn begin(fetching: &'m Mutex<Vec<FileId>>, file: FileId) -> Option<Self> {
-        let mut now = lock(fetching);
-        (!now.contains(&file)).then(|| {
-            now.push(file);
-            Self(fetching, file)
-        })
+/// A file is one's own as long as this lives.
+struct Mine<'f>(&'f Fetching, FileId);
+
+impl Fetching {
+    /// Waits until nobody else looks after the file.
+    async fn begin(&self, file: FileId) -> Mine<'_> {
+        loop {
+            // Asked for before looking, so that an end in between is not slept through.
+            let ended = self.ended.notified();
+            {
+                let mut files = lock(&self.files);
+                if !files.contains(&file) {
+                    files.push(file);
+                    return Mine(self, file);
+                }
+            }
+            ended.await;
+        }
     }
 }
 
-impl Drop for Fetching<'_> {
+impl Drop for Mine<'_> {
     fn drop(&mut self) {
-        lock(self.0).retain(|file| *file != self.1);
+        lock(&self.0.files).retain(|file| *file != self.1);
+        self.0.ended.notify_waiters();
     }
 }
 

@@ -85,7 +85,12 @@ pub fn window(book: &Book, now: Timestamp) -> Badge {
         Some(right) => {
             let rest = right.ends.since(now);
             let class = if rest < CLOSES_SOON { "soon" } else { "good" };
-            Badge { class, text: format!("剩 {} · {}/{} 条", span(rest), right.left, right.of) }
+            // In hours, however many: the limit is one of hours.
+            let rest = match rest.as_secs() / 3600 {
+                0 => span(rest),
+                hours => format!("{hours} 小时"),
+            };
+            Badge { class, text: format!("剩 {rest} · {}/{} 条", right.left, right.of) }
         }
     }
 }

@@ -113,7 +113,7 @@ impl FakeWechat {
     }
 
     /// Pushes an event that WeChat sends of its own accord. Nothing of it shows on a phone.
-    pub(super) async fn happens(&self, who: &OpenId, event: &str) {
+    pub async fn happens(&self, who: &OpenId, event: &str) {
         let push = self.seal(who, &self.event_xml(who, event), random());
         // Nobody sees whether it arrives; WeChat shows no follower that it did not.
         let _ = self.post(&push).await;

@@ -309,7 +309,7 @@ mod tests {
         assert!(twenty_sends().await.iter().all(|outcome| *outcome == Outcome::Sent));
         assert_eq!(fake.calls(STABLE_TOKEN), 1);
         // Close to its end one renews it, and the others go on with the old one.
-        clock.advance(Duration::from_secs(6901));
+        clock.advance(Duration::from_secs(6961));
         assert!(twenty_sends().await.iter().all(|outcome| *outcome == Outcome::Sent));
         assert_eq!(fake.calls(STABLE_TOKEN), 2);
         // A failure is shared like a token.
@@ -325,13 +325,13 @@ mod tests {
         let ming = fake.follow("小明");
         let _ = fake.says(&ming, "你好").await;
         assert_eq!(client.check().await, Ok(()));
-        clock.advance(Duration::from_secs(6901));
+        clock.advance(Duration::from_secs(6961));
         fake.fail_next_tokens(100, 40243);
         for _ in 0..3 {
             assert_eq!(client.custom_text(&ming, "回复", false).await, Outcome::Sent);
         }
         assert_eq!(fake.calls(STABLE_TOKEN), 2);
-        clock.advance(Duration::from_secs(299));
+        clock.advance(Duration::from_secs(239));
         transient(client.custom_text(&ming, "回复", false).await);
     }
 

@@ -163,6 +163,18 @@ impl MediaStore {
         Ok(files(&self.folder(ticket))?.iter().map(|file| file.id).collect())
     }
 
+    /// Removes one file, if it is there.
+    pub fn remove(&self, ticket: TicketId, id: FileId) -> Result<(), MediaError> {
+        let mut used = self.used();
+        let folder = self.folder(ticket);
+        for file in files(&folder)?.into_iter().filter(|file| file.id == id) {
+            fs::remove_file(&file.path)?;
+            *used = used.saturating_sub(on_disk(file.bytes));
+            sync(&folder)?;
+        }
+        Ok(())
+    }
+
     /// Removes all files of a ticket, and tells how many there were. None of them can be had any more once any cannot,
     /// even if the machine stops in between. Their blocks are given back, not overwritten. After an error call it again.
     pub fn remove_ticket(&self, ticket: TicketId) -> Result<usize, MediaError> {

@@ -2,12 +2,13 @@
 //! but the question in short: a link may be passed on. Knows HTML; who may look is the link's business.
 
 use super::error::WebError;
+use super::files;
 use super::page::{asset_url, security_headers};
 use super::words;
 use crate::answer_link::{self, AnswerLinks};
 use crate::conversation::phrases;
 use crate::desk::Desk;
-use crate::ticket::{Author, Stage, Ticket};
+use crate::ticket::{Author, Enclosure, Line, Stage, Ticket};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -44,12 +45,21 @@ struct Shown {
 struct Said {
     at: String,
     text: Arc<str>,
+    file: Option<File>,
+}
+
+/// A file staff sent.
+struct File {
+    href: String,
+    name: Arc<str>,
+    is_picture: bool,
 }
 
 /// The pages, where there are any.
 pub(super) fn router(desk: Desk, links: AnswerLinks) -> Router {
     Router::new()
         .route(&format!("{}{{token}}", answer_link::PATH), get(show))
+        .route(&format!("{}{{token}}/{{file}}", answer_link::PATH), get(show_file))
         .with_state(Pages { desk, links })
         .layer(from_fn(security_headers))
 }
@@ -65,7 +75,7 @@ async fn show(
     };
     // One page for a link that never was, one that has ended and a ticket that was erased.
     let ticket = ticket.filter(|(ticket, lines)| ticket.stage != Stage::Left && !lines.is_empty());
-    let shown = ticket.map(|(ticket, lines)| shown(&pages, &ticket, &lines));
+    let shown = ticket.map(|(ticket, lines)| shown(&pages, &token, &ticket, &lines));
     let status = if shown.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let page = AnswerPage {
         styles: [asset_url("tokens.css"), asset_url("answer.css")],
@@ -80,15 +90,40 @@ async fn show(
     Ok((status, headers, Html(html)).into_response())
 }
 
-fn shown(pages: &Pages, ticket: &Ticket, lines: &[crate::ticket::Line]) -> Shown {
+/// A file staff sent, for who has the link of its ticket.
+async fn show_file(
+    State(pages): State<Pages>,
+    path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, WebError> {
+    let Path((token, file)) = path.map_err(|_| WebError::NotFound)?;
+    let id = pages.links.open(&token, pages.desk.now()).ok_or(WebError::NotFound)?;
+    let (ticket, lines) = pages.desk.ticket(id).await?.ok_or(WebError::NotFound)?;
+    let enclosure = files::among(lines.iter().filter(by_staff), &file).ok_or(WebError::NotFound)?;
+    Ok(files::serve(&pages.desk, &ticket, enclosure).await)
+}
+
+fn by_staff(line: &&Line) -> bool {
+    matches!(line.author, Author::Staff(_))
+}
+
+fn shown(pages: &Pages, token: &str, ticket: &Ticket, lines: &[Line]) -> Shown {
     let now = pages.desk.now();
-    let said = lines.iter().filter(|line| matches!(line.author, Author::Staff(_)));
+    let file = |enclosure: &Enclosure| File {
+        href: format!("{}{token}/{}", answer_link::PATH, enclosure.file),
+        name: enclosure.name.clone(),
+        is_picture: enclosure.is_picture,
+    };
+    let said = lines.iter().filter(by_staff).map(|line| Said {
+        at: words::dated(line.at, now),
+        text: line.text.clone(),
+        file: line.enclosure.as_ref().map(file),
+    });
     Shown {
         number: ticket.number.map(|number| number.to_string()).unwrap_or_default(),
         subject: ticket.subject.clone(),
         stage: ticket.stage.name(),
         due: ticket.stage.is_open().then(|| phrases::by(ticket.deadline)),
         asked: words::dated(ticket.opened_at, now),
-        lines: said.map(|line| Said { at: words::dated(line.at, now), text: line.text.clone() }).collect(),
+        lines: said.collect(),
     }
 }

@@ -5,7 +5,7 @@ use super::login::Checker;
 use super::qr_page::Codes;
 use super::throttle::Throttle;
 use super::{
-    SetupLink, doctor_page, error, knowledge_page, login, page, qr_page, queue, setup, staff_page,
+    SetupLink, doctor_page, error, files, knowledge_page, login, page, qr_page, queue, setup, staff_page,
     ticket_page, try_page, visitor,
 };
 use crate::clock::{Clock, Timestamp};
@@ -110,6 +110,7 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/login", get(login::show).post(login::submit))
         .route("/console/logout", post(login::leave))
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
+        .route("/console/tickets/{number}/files/{file}", get(files::show))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/try", get(try_page::show))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
@@ -120,6 +121,10 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/", any(error::not_found))
         .route("/console/{*rest}", any(error::not_found))
         .layer(DefaultBodyLimit::max(MAX_FORM))
+        .route(
+            "/console/tickets/{number}/files",
+            post(files::submit).layer(DefaultBodyLimit::max(files::MAX_UPLOAD)),
+        )
         .layer(from_fn_with_state(hall.clone(), visitor::at_the_door))
         .with_state(hall)
         .merge(page::static_router())

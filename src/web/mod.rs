@@ -4,6 +4,7 @@ mod answer_page;
 mod console;
 mod doctor_page;
 mod error;
+mod files;
 mod form;
 mod knowledge_page;
 mod login;

@@ -60,9 +60,9 @@ struct Asked {
     done: String,
 }
 
-type InPath = Result<Path<String>, PathRejection>;
+pub(super) type InPath = Result<Path<String>, PathRejection>;
 
-async fn find(hall: &Hall, path: InPath) -> Result<(Ticket, Vec<Line>), WebError> {
+pub(super) async fn find(hall: &Hall, path: InPath) -> Result<(Ticket, Vec<Line>), WebError> {
     let Path(text) = path.map_err(|_| WebError::NotFound)?;
     let number = number_from_path(&text).ok_or(WebError::NotFound)?;
     let ticket = hall.store().numbered(number).await?.ok_or(WebError::NotFound)?;
@@ -88,6 +88,7 @@ pub(super) async fn show(
         "ask" => "已请用户补充；送达情况看消息下方。",
         "close" => "已办结。",
         "claim" => "已领取，请尽快答复。",
+        "file" => "文件已记下，正在发给用户；送达情况看消息下方。",
         _ => "",
     };
     render(StatusCode::OK, &page)
@@ -149,7 +150,8 @@ pub(super) async fn submit(
         Ok(form) => form,
         Err(stale) => {
             let refused = "页面打开得太久，或者服务刚刚重启过，还没有发出。请核对后再按一次。".to_owned();
-            return again(&hall, &stale.user, &ticket, &stale.fields, (StatusCode::CONFLICT, refused)).await;
+            let kept = (stale.fields.get("seen"), stale.fields.get("text"));
+            return again(&hall, &stale.user, &ticket, kept, (StatusCode::CONFLICT, refused)).await;
         }
     };
     let fields = &form.fields;
@@ -166,15 +168,18 @@ pub(super) async fn submit(
     let key = submission(&form.key, fields);
     let act = StaffAct { ticket: ticket.id, by: form.user.staff.name.clone(), seen, act };
     match hall.console.desk.act(&key, act).await? {
-        Ok(()) => {
-            let path = ticket.number.map(number_in_path).unwrap_or_default();
-            Ok(Redirect::to(&format!("/console/tickets/{path}?done={name}")).into_response())
-        }
+        Ok(()) => Ok(done(&ticket, &name)),
         Err(refusal) => {
             let sentence = sentence(&refusal, &name, fields.get("text"));
-            again(&hall, &form.user, &ticket, fields, sentence).await
+            again(&hall, &form.user, &ticket, (fields.get("seen"), fields.get("text")), sentence).await
         }
     }
+}
+
+/// Back to the ticket, which says what was done.
+pub(super) fn done(ticket: &Ticket, what: &str) -> Response {
+    let path = ticket.number.map(number_in_path).unwrap_or_default();
+    Redirect::to(&format!("/console/tickets/{path}?done={what}")).into_response()
 }
 
 /// Names what was submitted: the same page sent twice with the same words counts once, but other words from a page that
@@ -186,22 +191,22 @@ fn submission(key: &str, fields: &Fields) -> String {
 }
 
 /// The page again with what came in meanwhile, the reason and the draft; pressing once more then sends.
-async fn again(
+pub(super) async fn again(
     hall: &Hall,
     user: &StaffUser,
     ticket: &Ticket,
-    fields: &Fields,
+    (seen, draft): (&str, &str),
     (status, refused): (StatusCode, String),
 ) -> Result<Response, WebError> {
     let (ticket, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
-    let mark = fields.get("seen").parse().unwrap_or(ticket.n_lines);
+    let mark = seen.parse().unwrap_or(ticket.n_lines);
     let mut page = page(hall, user, &ticket, &lines, mark).await?;
-    page.draft = fields.get("text").replace("\r\n", "\n");
+    page.draft = draft.replace("\r\n", "\n");
     page.refused = refused;
     render(status, &page)
 }
 
-fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
+pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
     match refusal {
         Refusal::Newer => {
             let newer = "您打开页面之后又有新内容，还没有发出。请看过标出的新内容，改好后再按一次。";

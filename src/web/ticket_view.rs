@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::conversation::{RungResult, Settlement};
 use crate::desk::Handbook;
 use crate::store::Delivery;
-use crate::ticket::{Author, Considered, Line, Ticket};
+use crate::ticket::{Author, Considered, Enclosure, Line, Ticket};
 use askama::Template;
 use std::sync::Arc;
 
@@ -52,7 +52,17 @@ struct Bubble {
     /// It is the first such.
     first_fresh: bool,
     fate: Option<Fate>,
+    file: Option<File>,
     n: usize,
+}
+
+/// The file that came or went with a line.
+struct File {
+    href: String,
+    name: Arc<str>,
+    is_picture: bool,
+    /// Why it cannot be had.
+    lost: Option<String>,
 }
 
 struct Fate {
@@ -104,6 +114,7 @@ pub(super) async fn live(
             fresh,
             first_fresh: fresh && n == mark as usize,
             fate: delivery.map(|delivery| fate(&delivery, now)),
+            file: line.enclosure.as_ref().map(|enclosure| file(hall, ticket, enclosure)),
             n,
         });
     }
@@ -131,6 +142,16 @@ pub(super) async fn live(
         n_fresh: bubbles.iter().filter(|bubble| bubble.fresh).count(),
         bubbles,
     })
+}
+
+fn file(hall: &Hall, ticket: &Ticket, enclosure: &Enclosure) -> File {
+    let path = ticket.number.map(words::number_in_path).unwrap_or_default();
+    File {
+        href: format!("/console/tickets/{path}/files/{}", enclosure.file),
+        name: enclosure.name.clone(),
+        is_picture: enclosure.is_picture,
+        lost: hall.console.desk.mailroom().and_then(|mailroom| mailroom.why_lost(enclosure.file)),
+    }
 }
 
 fn side(author: &Author) -> &'static str {

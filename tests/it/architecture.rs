@@ -64,7 +64,7 @@ fn an_outside_crate_shows_only_at_its_owners() {
         ("sled", &["store"]),
         ("quick_xml", &["wechat"]),
         ("reqwest", &["wechat", "fake_wechat", "bulletin"]),
-        ("hmac", &["bulletin"]),
+        ("hmac", &["bulletin", "answer_link"]),
         ("cbc", &["wechat"]),
         ("axum", &["web", "fake_wechat", "app"]),
         ("askama", &["web"]),

@@ -241,6 +241,11 @@ impl House {
         holds(self.dir.path(), words.as_bytes())
     }
 
+    /// The same for bytes.
+    pub fn holds_bytes(&self, bytes: &[u8]) -> bool {
+        holds(self.dir.path(), bytes)
+    }
+
     /// Takes somebody on.
     pub async fn hire(&self, name: &str) {
         let staff = Staff::new(name, Role::Admin, None, PASSWORD, [7; 16]).unwrap();

@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod doctor;
 mod ears;
+mod enclosures;
 mod erasure;
 mod harness;
 mod ladder;

@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 pub struct Answer {
     pub status: u16,
     pub head: String,
+    /// As text; what is none has signs of replacement.
     pub body: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -39,16 +41,20 @@ impl Answer {
 
 /// One request on a connection of its own; `head` is the request line and headers without Host.
 pub async fn http(address: SocketAddr, head: &str, body: &str) -> Answer {
+    http_bytes(address, head, body.as_bytes()).await
+}
+
+async fn http_bytes(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{head}\r\nHost: {address}\r\nConnection: close\r\n\r\n{body}");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = format!("{head}\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     tokio::time::timeout(Duration::from_secs(20), read).await.expect("an answer in time").unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let (head, bytes) = (String::from_utf8(bytes[..end].to_vec()).unwrap(), bytes[end + 4..].to_vec());
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer { status, head, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
 }
 
 /// Somebody at the console.
@@ -111,6 +117,28 @@ impl Visitor {
         let (key, seen) = (page.hidden("key"), page.hidden("seen"));
         let hidden = [("key", key.as_str()), ("seen", seen.as_str())];
         self.post(path, &[&hidden, fields].concat()).await
+    }
+
+    /// Opens a ticket's page and sends a file from it, with what stands in the field for words.
+    pub async fn sends_file(&self, ticket: &str, name: &str, bytes: &[u8], text: &str) -> Answer {
+        let page = self.page(ticket).await;
+        let fields = [("key", page.hidden("key")), ("seen", page.hidden("seen")), ("text", text.to_owned())];
+        let mut body = Vec::new();
+        for (field, value) in fields {
+            let head = format!("--b0\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+            body.extend(head.into_bytes());
+        }
+        let head = format!(
+            "--b0\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
+        body.extend([head.as_bytes(), bytes, b"\r\n--b0--\r\n"].concat());
+        let head = format!(
+            "POST {ticket}/files HTTP/1.1\r\nOrigin: http://{}\r\nCookie: {}\r\nContent-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}",
+            self.address,
+            self.cookie,
+            body.len()
+        );
+        http_bytes(self.address, &head, &body).await
     }
 
     /// Gives name and password; keeps the cookie.

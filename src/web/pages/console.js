@@ -116,7 +116,7 @@
     else if (!text.value) text.value = shelf.get(draft);
     text.addEventListener("input", () => { shelf.put(draft, text.value); count(); });
     form.addEventListener("submit", (event) => {
-      if (event.submitter?.value !== "claim") shelf.put(`sent ${draft}`, "1");
+      if (!["claim", "file"].includes(event.submitter?.value)) shelf.put(`sent ${draft}`, "1");
     });
     text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {

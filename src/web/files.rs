@@ -1,0 +1,160 @@
+//! Files of tickets over HTTP: shown to staff and on answer pages, taken in from staff. Knows HTTP; where files lie and what
+//! they may be is decided elsewhere.
+
+use super::Hall;
+use super::error::WebError;
+use super::form::FROM_ELSEWHERE;
+use super::session::StaffUser;
+use super::ticket_page::{InPath, again, done, find, sentence};
+use crate::conversation::{Act, StaffAct};
+use crate::desk::Desk;
+use crate::mailroom::Absent;
+use crate::media::{Media, examine};
+use crate::ticket::{Enclosure, FileId, Line, Ticket};
+use axum::body::Body;
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// A file of 10 MiB with the form around it.
+pub(super) const MAX_UPLOAD: usize = 10 * 1024 * 1024 + 64 * 1024;
+/// Longer fields than a key or a number are none of ours.
+const MAX_FIELD: usize = 1_024;
+
+/// The enclosure of that name among these lines: an address alone opens nothing.
+pub(super) fn among<'l>(lines: impl IntoIterator<Item = &'l Line>, file: &str) -> Option<&'l Enclosure> {
+    let id: FileId = file.parse().ok()?;
+    lines.into_iter().filter_map(|line| line.enclosure.as_ref()).find(|enclosure| enclosure.file == id)
+}
+
+/// A file as a response, fetched from WeChat first if need be.
+pub(super) async fn serve(desk: &Desk, ticket: &Ticket, enclosure: &Enclosure) -> Response {
+    let Some(mailroom) = desk.mailroom() else { return StatusCode::NOT_FOUND.into_response() };
+    let bytes = match mailroom.bytes(ticket.id, enclosure).await {
+        Ok(bytes) => bytes,
+        Err(Absent::NotYet(why)) => {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, format!("还没有取到：{why}。请稍后再点一次。"));
+        }
+        Err(Absent::Lost(why)) => return plain(StatusCode::NOT_FOUND, format!("取不到这个文件：{why}")),
+    };
+    let Ok(kind) = examine(&bytes) else { return StatusCode::NOT_FOUND.into_response() };
+    let media = Media { id: enclosure.file, kind, bytes: bytes.len() as u64, name: enclosure.name.clone() };
+    let mut response = Response::new(Body::from(bytes));
+    for (name, value) in media.headers() {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=600"));
+    response
+}
+
+fn plain(status: StatusCode, sentence: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], sentence).into_response()
+}
+
+/// A file of a ticket, for staff.
+pub(super) async fn show(
+    State(hall): State<Arc<Hall>>,
+    _user: StaffUser,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, WebError> {
+    let Path((number, file)) = path.map_err(|_| WebError::NotFound)?;
+    let (ticket, lines) = find(&hall, Ok(Path(number))).await?;
+    let enclosure = among(&lines, &file).ok_or(WebError::NotFound)?;
+    Ok(serve(&hall.console.desk, &ticket, enclosure).await)
+}
+
+/// What the form for a file holds.
+#[derive(Default)]
+struct Sent {
+    key: String,
+    seen: String,
+    text: String,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// Staff send the follower a file.
+pub(super) async fn submit(
+    State(hall): State<Arc<Hall>>,
+    path: InPath,
+    request: Request,
+) -> Result<Response, WebError> {
+    let (mut parts, body) = request.into_parts();
+    let user = StaffUser::from_request_parts(&mut parts, &hall).await?;
+    if parts.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return Err(WebError::Forbidden(FROM_ELSEWHERE));
+    }
+    let (ticket, _) = find(&hall, path).await?;
+    let form = Multipart::from_request(Request::from_parts(parts, body), &hall).await;
+    let sent = read(form.map_err(|_| WebError::BadForm)?).await?;
+    let refuse = async |status, why: String| {
+        again(&hall, &user, &ticket, (&sent.seen, &sent.text), (status, why)).await
+    };
+    if !hall.keys.holds(&user.session, &sent.key) {
+        return refuse(StatusCode::CONFLICT, "页面打开得太久，文件没有发出。请再选一次。".into()).await;
+    }
+    if sent.bytes.is_empty() {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, "还没有选文件。".into()).await;
+    }
+    let Some(mailroom) = hall.console.desk.mailroom() else { return Err(WebError::NotFound) };
+    let seen = sent.seen.parse().map_err(|_| WebError::BadForm)?;
+    // Both names follow from the form: sent twice, it is one file and one message.
+    let (key, file) = names(&sent.key);
+    let enclosure = match mailroom.take_in(ticket.id, file, sent.name.clone(), sent.bytes.clone()).await {
+        Ok(enclosure) => enclosure,
+        Err(error) => {
+            return refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("文件没有发出：{error}")).await;
+        }
+    };
+    let act = StaffAct { ticket: ticket.id, by: user.staff.name.clone(), seen, act: Act::Enclose(enclosure) };
+    match hall.console.desk.act(&key, act).await? {
+        Ok(()) => Ok(done(&ticket, "file")),
+        Err(refusal) => {
+            mailroom.drop_file(ticket.id, file).await;
+            let (status, why) = sentence(&refusal, "file", "");
+            refuse(status, why).await
+        }
+    }
+}
+
+/// What a form's key names: the happening and the file.
+fn names(key: &str) -> (String, FileId) {
+    let hash: [u8; 32] = Sha256::new().chain_update("file ").chain_update(key).finalize().into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    (format!("{key} file"), FileId(u64::from_be_bytes(first)))
+}
+
+async fn read(mut form: Multipart) -> Result<Sent, WebError> {
+    let mut sent = Sent::default();
+    let failed = |error: MultipartError| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => WebError::TooLarge,
+        _ => WebError::BadForm,
+    };
+    while let Some(field) = form.next_field().await.map_err(failed)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "file" {
+            sent.name = field.file_name().unwrap_or_default().chars().take(200).collect();
+            sent.bytes = field.bytes().await.map_err(failed)?.to_vec();
+            continue;
+        }
+        let text = field.text().await.map_err(failed)?;
+        let most = if name == "text" { 64 * 1024 } else { MAX_FIELD };
+        if text.len() > most {
+            return Err(WebError::TooLarge);
+        }
+        match name.as_str() {
+            "key" => sent.key = text,
+            "seen" => sent.seen = text,
+            "text" => sent.text = text,
+            _ => {}
+        }
+    }
+    Ok(sent)
+}
