@@ -425,6 +425,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn another_service_may_answer_with_articles_and_pictures() {
+        let answer: Answer = |gate, query, inbound| {
+            let xml = text_xml(&inbound.from, &inbound.to, NOW, "x");
+            let (head, _) = xml.split_once("<MsgType>").unwrap();
+            let body = match &inbound.kind {
+                Kind::Image { media_id, .. } => {
+                    format!("<MsgType>image</MsgType><Image><MediaId>{media_id}</MediaId></Image>")
+                }
+                Kind::Voice { .. } => "<MsgType>image</MsgType><Image><MediaId>no</MediaId></Image>".into(),
+                _ => {
+                    let item = "<item><Title><![CDATA[标题]]></Title><Url>https://a.cn/</Url></item>";
+                    let items = item.repeat(2);
+                    format!(
+                        "<MsgType>news</MsgType><ArticleCount>2</ArticleCount><Articles>{items}</Articles>"
+                    )
+                }
+            };
+            let nonce = query.nonce.as_deref().unwrap();
+            sealed_xml(gate.crypt().unwrap(), NOW, nonce, [3; 16], &format!("{head}{body}</xml>"))
+        };
+        let (fake, _) = office(Mode::Safe, answer).await;
+        let ming = fake.follow("小明");
+        assert_eq!(fake.says(&ming, "你好").await.unwrap().reply.as_deref(), Some("[图文]标题"));
+        assert_eq!(fake.clicks(&ming, "A").await.unwrap().reply.as_deref(), Some("[图文]标题\n[图文]标题"));
+        assert_eq!(fake.sends_picture(&ming, &[]).await.unwrap().reply.as_deref(), Some("[图片]"));
+        let no_such = PhoneError::Reply(BadReply::Field("MediaId"));
+        assert_eq!(fake.sends_recording(&ming).await, Err(no_such));
+    }
+
+    #[tokio::test]
     async fn a_forged_push_is_refused_and_the_address_verified() {
         let (fake, office) = office(Mode::Safe, echo).await;
         assert_eq!(fake.verifies().await, Ok(true));

@@ -158,8 +158,8 @@ fn the_program_rehearses_with_a_service_beside_it_and_ends_by_itself() {
     let port = free_port();
     let service = service(&dir.path().join("data"), port);
     let webhook = format!("{}/wechat", service.base);
-    let (code, said, _) = run(fake_wechat(port, &webhook, &["--script", SHIPPED]));
-    assert_eq!(code, Some(0), "{said}");
+    let (code, said, complaint) = run(fake_wechat(port, &webhook, &["--script", SHIPPED]));
+    assert_eq!(code, Some(0), "{said}{complaint}");
     assert!(said.contains("排练通过") && said.contains("✓"), "{said}");
     assert!(!said.contains(account().app_secret.expose()), "what was given is not repeated");
 
@@ -210,7 +210,9 @@ fn the_program_serves_page_and_api_on_one_port() {
         let mut stream = std::net::TcpStream::connect(of("api_base").trim_start_matches("http://")).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        std::io::read_to_string(stream).unwrap()
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     };
     let page = get("/simulator");
     assert!(page.contains("微信模拟器") && page.contains("img-src 'self' data:"), "{page}");
