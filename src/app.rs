@@ -381,7 +381,9 @@ impl Account {
             mode: self.mode,
             webhook_url: String::new(),
         };
-        Ok((FakeWechat::new(clock.clone(), settings)?, listener))
+        let fake = FakeWechat::new(clock.clone(), settings)?;
+        fake.set_base_url(&self.api_base);
+        Ok((fake, listener))
     }
 }
 
