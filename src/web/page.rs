@@ -60,6 +60,11 @@ impl Frame {
         Ok(Self { title: title.into(), user: Some(signed), here })
     }
 
+    /// Whether this is one of the pages that only administrators have.
+    pub fn is_for_admins(&self) -> bool {
+        matches!(self.here, "staff" | "qr" | "doctor")
+    }
+
     /// The key of the page's forms.
     pub fn key(&self) -> &str {
         self.user.as_ref().map_or("", |user| user.key.as_str())
