@@ -87,7 +87,13 @@ impl App {
             Client::new(&account.api_base, &account.app_id, account.app_secret.clone(), clock.clone())?;
         let client = Arc::new(client);
         let files = open_files(&config, &clock)?;
-        let mailroom = Arc::new(Mailroom::new(files, client.clone(), store.clone(), clock.clone()));
+        let mailroom = Arc::new(Mailroom::new(
+            (files, config.media_keep()),
+            client.clone(),
+            store.clone(),
+            clock.clone(),
+            notices.clone(),
+        ));
         let (arriving, arrivals) = mpsc::channel(mailroom::MAX_WAITING);
         let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone())
             .with_mailroom(mailroom.clone(), arriving);
@@ -198,7 +204,7 @@ impl App {
         let reach = Reach {
             store: self.store.clone(),
             client: self.client.clone(),
-            mailroom: self.mailroom.clone(),
+            desk: self.desk.clone(),
             account,
             clock: self.clock.clone(),
             doctor,

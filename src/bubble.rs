@@ -85,6 +85,30 @@ pub fn tappable(words: &str, says: &str, id: &str) -> String {
     format!("<a href=\"weixin://bizmsgmenu?msgmenucontent={says}&msgmenuid={id}\">{words}{CLOSE}")
 }
 
+/// The text with each of `words` that stands in quotes made tappable, all or none of them: `None` where it would then have
+/// more than `max_bytes`, or there is nothing to tap.
+pub fn with_taps(text: &str, words: &[&str], id: &str, max_bytes: usize) -> Option<String> {
+    let mut tapped = String::with_capacity(text.len() + 256);
+    let mut rest = text;
+    let mut n = 0;
+    while let Some((before, after)) = rest.split_once('“') {
+        tapped.push_str(before);
+        tapped.push('“');
+        let word =
+            words.iter().find(|word| after.strip_prefix(**word).is_some_and(|end| end.starts_with('”')));
+        rest = match word {
+            Some(word) => {
+                n += 1;
+                tapped.push_str(&tappable(word, word, id));
+                &after[word.len()..]
+            }
+            None => after,
+        };
+    }
+    tapped.push_str(rest);
+    (n > 0 && tapped.len() <= max_bytes).then_some(tapped)
+}
+
 /// Words that open a page.
 pub fn link(words: &str, url: &str) -> String {
     format!("<a href=\"{url}\">{words}{CLOSE}")
@@ -149,6 +173,16 @@ mod tests {
             "<a href=\"weixin://bizmsgmenu?msgmenucontent=%E6%88%BF%E7%A7%9F%20%E8%83%BD%E5%85%8D%26%E5%90%97&msgmenuid=kb%3Arent\">1. 房租</a>"
         );
         assert_eq!(plain(&format!("看：{tapped}。<a 没有完")), "看：1. 房租。<a 没有完");
+    }
+
+    #[test]
+    fn words_in_quotes_can_be_tapped_where_there_is_room() {
+        let text = "回复“人工”或“满意”，不是“人工费”。";
+        let tapped = super::with_taps(text, &["人工", "满意"], "cmd", 2_048).unwrap();
+        assert_eq!(tapped.matches("<a ").count(), 2);
+        assert!(tapped.contains("“人工费”") && plain(&tapped) == text, "{tapped}");
+        assert_eq!(super::with_taps(text, &["人工"], "cmd", 60), None);
+        assert_eq!(super::with_taps("没有", &["人工"], "cmd", 60), None);
     }
 
     proptest::proptest! {

@@ -152,6 +152,7 @@ struct AnswersConfig {
 #[serde(deny_unknown_fields)]
 struct MediaConfig {
     store_mib: u32,
+    keep_days: u32,
 }
 
 /// What is tried where a message cannot be sent.
@@ -390,6 +391,9 @@ impl Config {
         if self.public_url.len() > 300 {
             bail!("public_url 太长，最多 300 个字符");
         }
+        if self.media.store_mib == 0 || self.media.keep_days == 0 {
+            bail!("media 里的数都要大于 0");
+        }
         self.ladder.check()?;
         self.notices.check(self.tickets.answer_within_min)
     }
@@ -423,6 +427,11 @@ impl Config {
     pub fn media_limits(&self) -> media::Limits {
         let whole = u64::from(self.media.store_mib) * 1024 * 1024;
         media::Limits { whole, ..media::Limits::default() }
+    }
+
+    /// How long files of tickets are kept.
+    pub fn media_keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.media.keep_days) * 24 * 3600)
     }
 
     /// Where answer pages are and how long their links hold; `None`: nowhere that a follower could open.

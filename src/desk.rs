@@ -153,6 +153,15 @@ impl Desk {
                 self.gone.note(openid, now);
                 follower
             }
+            // Late words of WeChat's make nobody known.
+            Event::Noticed(_) => {
+                let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
+                follower
+            }
+            Event::Consented(ref templates) if templates.iter().all(|(_, allowed)| !allowed) => {
+                let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
+                follower
+            }
             _ => {
                 if self.gone.has(openid, now) {
                     if !matches!(event, Event::Followed { .. }) {
@@ -231,7 +240,11 @@ impl Desk {
                     }
                     return Ok((reply, None));
                 }
-                Commit::Repeated(reply) => return Ok((reply, None)),
+                Commit::Repeated(reply) => {
+                    // What a first time left undone of an erasure.
+                    self.post(Vec::new(), erased).await?;
+                    return Ok((reply, None));
+                }
                 Commit::Stale => {}
             }
         }

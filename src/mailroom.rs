@@ -3,11 +3,12 @@
 
 use crate::clock::{Clock, Timestamp};
 use crate::media::{MediaError, MediaStore};
-use crate::store::{Result, Store};
+use crate::notices::Notices;
+use crate::store::{MAX_PAGE, Query, Result, Store};
 use crate::ticket::{Enclosure, FileId, Stage, TicketId};
 use crate::wechat::media::KEPT_FOR;
 use crate::wechat::{CallError, Client, MediaId, UploadKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +17,10 @@ use tokio::sync::{mpsc, watch};
 const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)];
 /// What was uploaded is taken for gone so long before WeChat says so.
 const EARLY: Duration = Duration::from_secs(3600);
+/// So often what was left unfetched is looked for, first at the start.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// In so many pages of open tickets.
+const MAX_PAGES: usize = 50;
 /// So many files that cannot be had, or were uploaded, are remembered.
 const MAX_REMEMBERED: usize = 1_024;
 /// So many files are fetched at once.
@@ -38,6 +43,9 @@ pub struct Mailroom {
     client: Arc<Client>,
     store: Arc<dyn Store>,
     clock: Clock,
+    notices: Notices,
+    /// So long files are kept.
+    keep: Duration,
     /// Why a file cannot be had.
     lost: Mutex<HashMap<FileId, String>>,
     /// What WeChat was lent, and since when.
@@ -58,12 +66,20 @@ pub enum Absent {
 
 impl Mailroom {
     /// A mailroom between WeChat and the folder of files.
-    pub fn new(files: Arc<MediaStore>, client: Arc<Client>, store: Arc<dyn Store>, clock: Clock) -> Self {
+    pub fn new(
+        (files, keep): (Arc<MediaStore>, Duration),
+        client: Arc<Client>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        notices: Notices,
+    ) -> Self {
         Self {
             files,
             client,
             store,
             clock,
+            notices,
+            keep,
             lost: Mutex::default(),
             lent: Mutex::default(),
             turns: tokio::sync::Semaphore::new(AT_ONCE),
@@ -78,13 +94,26 @@ impl Mailroom {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut working = tokio::task::JoinSet::new();
+        let (mut left, mut look) = (VecDeque::new(), tokio::time::interval(LOOK_EVERY));
         while !*stop.borrow() {
-            let arrival = tokio::select! {
-                arrival = arrivals.recv() => arrival,
-                _ = stop.changed() => break,
+            let arrival = match left.pop_front() {
+                Some(arrival) => Some(arrival),
+                None => tokio::select! {
+                    arrival = arrivals.recv() => match arrival {
+                        Some(arrival) => Some(arrival),
+                        None => break,
+                    },
+                    _ = look.tick() => None,
+                    _ = stop.changed() => break,
+                },
             };
-            let Some(arrival) = arrival else { break };
             while working.try_join_next().is_some() {}
+            let Some(arrival) = arrival else {
+                if let Err(error) = self.take_up(&mut left).await {
+                    tracing::error!(%error, "files left unfetched could not be looked for");
+                }
+                continue;
+            };
             let room = self.clone();
             working.spawn(async move { room.fetch_patiently(&arrival).await });
             if working.len() >= MAX_WAITING {
@@ -95,14 +124,14 @@ impl Mailroom {
     }
 
     async fn fetch_patiently(&self, arrival: &Arrival) {
-        for wait in RETRY_AFTER {
-            match self.fetch(arrival.ticket, &arrival.enclosure).await {
-                Err(Absent::NotYet(_)) => tokio::time::sleep(wait).await,
-                Err(Absent::Lost(why)) => {
-                    tracing::warn!(ticket = arrival.ticket.0, why, "a follower's file cannot be had");
+        for wait in RETRY_AFTER.map(Some).into_iter().chain([None]) {
+            match (self.fetch(arrival.ticket, &arrival.enclosure).await, wait) {
+                (Ok(()), _) => return,
+                (Err(Absent::NotYet(_)), Some(wait)) => tokio::time::sleep(wait).await,
+                (Err(Absent::NotYet(why) | Absent::Lost(why)), _) => {
+                    tracing::warn!(ticket = arrival.ticket.0, why, "a follower's file was not fetched");
                     return;
                 }
-                Ok(()) => return,
             }
         }
     }
@@ -130,7 +159,9 @@ impl Mailroom {
         name: String,
         bytes: Vec<u8>,
     ) -> std::result::Result<Enclosure, MediaError> {
-        let media = self.aside(move |files| files.put_as(ticket, file, &name, &bytes)).await?;
+        let put = self.aside(move |files| files.put_as(ticket, file, &name, &bytes)).await;
+        self.tell_of_room(&put);
+        let media = put?;
         let is_picture = media.kind.is_picture() && UploadKind::Image.takes_kind(media.kind);
         Ok(Enclosure { file: media.id, name: media.name, is_picture, from: None })
     }
@@ -167,8 +198,20 @@ impl Mailroom {
             .await
     }
 
-    /// Removes files of tickets that are not there, or whose follower has left: what a crash left between the two.
+    /// How many bytes files take up, and how many they may.
+    pub fn room(&self) -> (u64, u64) {
+        self.files.room()
+    }
+
+    /// Removes files that are too old, and those of tickets that are not there or whose follower has left: what a crash left
+    /// between the two.
     pub async fn sweep(&self) -> Result<()> {
+        let oldest = Timestamp(self.clock.now().0.saturating_sub(self.keep.as_millis() as i64));
+        match self.aside(move |files| files.sweep(oldest)).await {
+            Ok(swept) if swept.n_files > 0 => tracing::info!(n = swept.n_files, "old files were removed"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "old files could not be removed; tried again tomorrow"),
+        }
         let tickets = self.aside(|files| files.tickets()).await;
         let Ok(tickets) = tickets.inspect_err(|error| tracing::error!(%error, "files could not be listed"))
         else {
@@ -203,18 +246,67 @@ impl Mailroom {
         }
         let _turn = self.turns.acquire().await.map_err(|_| Absent::NotYet("服务正在停止".into()))?;
         let downloaded = self.client.download(&MediaId::new(&**from)).await;
-        let downloaded = downloaded.map_err(|error| self.absent(file, error.passing, error.why))?;
+        // What WeChat says of the account or of the day says nothing of the file.
+        let is_lasting =
+            |error: &CallError| error.is_no_such_media() || (error.code.is_none() && !error.passing);
+        let downloaded = downloaded.map_err(|error| self.absent(file, !is_lasting(&error), error.why))?;
         let (name, bytes) = (enclosure.name.to_string(), downloaded.bytes);
         let put = self.aside(move |files| files.put_as(ticket, file, &name, &bytes)).await;
-        put.map_err(|error| self.absent(file, matches!(error, MediaError::Io(_)), error.to_string()))?;
+        self.tell_of_room(&put);
+        put.map_err(|error| {
+            let passing = matches!(error, MediaError::Io(_) | MediaError::StoreFull(_));
+            self.absent(file, passing, error.to_string())
+        })?;
         // The follower may have left meanwhile.
         match self.is_gone(ticket).await {
             Ok(false) => Ok(()),
-            _ => {
+            Ok(true) => {
                 let _ = self.forget(vec![ticket]).await;
                 Err(Absent::Lost("内容已删除".into()))
             }
+            Err(error) => Err(Absent::NotYet(error.to_string())),
         }
+    }
+
+    /// The operator learns of a full store, and that it is over.
+    fn tell_of_room<T>(&self, put: &std::result::Result<T, MediaError>) {
+        match put {
+            Err(MediaError::StoreFull(_)) => self.notices.put(
+                "media",
+                "附件空间已满，新的图片和文件存不下。请调大 media.store_mib，或调小 media.keep_days 让旧附件在夜里清掉。",
+            ),
+            Err(MediaError::Io(error)) => {
+                tracing::error!(%error, "a file could not be written");
+                self.notices.put("media", "附件写不进磁盘，请检查磁盘空间和权限。");
+            }
+            Ok(_) => self.notices.clear("media"),
+            Err(_) => {}
+        }
+    }
+
+    /// Takes up what a stop or a crash has left unfetched, of tickets that are open and files that WeChat still keeps.
+    async fn take_up(&self, arrivals: &mut VecDeque<Arrival>) -> Result<()> {
+        let now = self.clock.now();
+        let mut query = Query { limit: MAX_PAGE, ..Query::default() };
+        for _ in 0..MAX_PAGES {
+            let page = self.store.tickets(&query).await?;
+            for ticket in page.tickets.iter().filter(|ticket| now.since(ticket.changed_at) < KEPT_FOR) {
+                let lines = self.store.lines(ticket.id).await?;
+                let kept = lines.into_iter().filter(|line| now.since(line.at) < KEPT_FOR);
+                let enclosed = kept.filter_map(|line| line.enclosure).filter(|file| file.from.is_some());
+                for enclosure in enclosed.filter(|enclosure| self.why_lost(enclosure.file).is_none()) {
+                    let (id, file) = (ticket.id, enclosure.file);
+                    if self.aside(move |files| files.open_file(id, file).map(drop)).await.is_err() {
+                        arrivals.push_back(Arrival { ticket: id, enclosure });
+                    }
+                }
+            }
+            query.after = page.next;
+            if query.after.is_none() || arrivals.len() >= MAX_WAITING {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn absent(&self, file: FileId, passing: bool, why: String) -> Absent {

@@ -44,6 +44,8 @@ impl Default for Limits {
 /// A right that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Right {
+    /// Since when.
+    pub since: Timestamp,
     /// Until when.
     pub ends: Timestamp,
     /// How many messages are left.
@@ -71,7 +73,9 @@ pub struct Book {
 impl Book {
     /// The follower did something.
     pub fn grant(&mut self, trigger: Trigger, limits: &Limits, now: Timestamp) {
-        let right = |grant: Grant| Some(Right { ends: now.after(grant.lasts), left: grant.n, of: grant.n });
+        let right = |grant: Grant| {
+            Some(Right { since: now, ends: now.after(grant.lasts), left: grant.n, of: grant.n })
+        };
         match trigger {
             Trigger::Message => self.message = right(limits.message),
             Trigger::Tap => self.tap = right(limits.tap),
@@ -100,14 +104,21 @@ impl Book {
         }
     }
 
-    /// WeChat says otherwise than the book: it is right, whoever has used the messages.
-    pub fn correct(&mut self, shut: Shut) {
-        match shut {
-            Shut::Closed => *self = Self::default(),
-            Shut::Spent => {
-                [&mut self.message, &mut self.tap].into_iter().flatten().for_each(|right| right.left = 0);
+    /// WeChat said otherwise than the book when something was tried at that moment: it is right, whoever has used the
+    /// messages. Of what the follower gave since, it said nothing.
+    pub fn correct(&mut self, shut: Shut, tried_at: Timestamp) {
+        for right in [&mut self.message, &mut self.tap] {
+            let before = right.filter(|right| right.since <= tried_at);
+            if let Some(before) = before {
+                *right = (shut == Shut::Spent).then_some(Right { left: 0, ..before });
             }
         }
+    }
+
+    /// The follower has given a right since that moment, and it is open.
+    pub fn is_open_since(&self, at: Timestamp, now: Timestamp) -> bool {
+        let mut rights = [self.message, self.tap].into_iter().flatten();
+        rights.any(|right| right.since > at && now < right.ends && right.left > 0)
     }
 }
 
@@ -146,7 +157,7 @@ mod tests {
         let mut book = given(Trigger::Message);
         (0..3).for_each(|_| book.spend());
         book.grant(Trigger::Tap, &Limits::default(), later(10));
-        assert_eq!(book.open(later(10)), Some(Right { ends: later(70), left: 3, of: 3 }));
+        assert_eq!(book.open(later(10)), Some(Right { since: later(10), ends: later(70), left: 3, of: 3 }));
         book.spend();
         assert_eq!(book.open(later(10)).unwrap().left, 2);
         assert_eq!(book.open(later(70)).unwrap().left, 1, "of the message's");
@@ -157,9 +168,13 @@ mod tests {
     #[test]
     fn where_wechat_says_otherwise_it_is_right() {
         let mut book = given(Trigger::Message);
-        book.correct(Shut::Spent);
+        book.correct(Shut::Spent, START);
         assert_eq!(book.may_send(START), Err(Shut::Spent));
-        book.correct(Shut::Closed);
+        book.correct(Shut::Closed, START);
         assert_eq!(book.may_send(START), Err(Shut::Closed));
+        book.grant(Trigger::Message, &Limits::default(), later(5));
+        book.correct(Shut::Closed, later(4));
+        assert_eq!(book.may_send(later(5)).unwrap().left, 5, "it was said of what was before");
+        assert!(book.is_open_since(later(4), later(6)) && !book.is_open_since(later(5), later(6)));
     }
 }

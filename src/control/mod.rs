@@ -4,9 +4,10 @@
 mod follower;
 
 use crate::clock::{Clock, Timestamp};
+use crate::conversation::Event;
+use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::knowledge::Department;
-use crate::mailroom::Mailroom;
 use crate::media::MediaStore;
 use crate::staff::{Role, Staff};
 use crate::store::Store;
@@ -91,8 +92,8 @@ pub struct Reach {
     pub store: Arc<dyn Store>,
     /// Its way to WeChat.
     pub client: Arc<Client>,
-    /// Its files.
-    pub mailroom: Arc<Mailroom>,
+    /// Its desk.
+    pub desk: Desk,
     /// The AppID it was configured with; empty: the sandbox.
     pub account: String,
     /// What time it is there.
@@ -108,8 +109,12 @@ impl Reach {
                 run_errand(&self.client, errand).await
             }
             Command::FollowerErase { openid } => {
-                let tickets = follower::erase(&*self.store, self.clock.now(), &openid).await?;
-                self.mailroom.forget(tickets).await?;
+                if self.store.known_follower(&openid).await?.is_none() {
+                    bail!("没有这个用户：openid 不对，或者已经删除");
+                }
+                // As unsubscribing does, with all that follows from it.
+                let key = format!("erased by hand {}", self.clock.now().0);
+                self.desk.hear(&openid, &key, Event::Left).await?;
                 Ok(ERASED.into())
             }
             Command::Doctor { account } if account == self.account => {

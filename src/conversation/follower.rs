@@ -148,8 +148,11 @@ pub(super) fn followed(turn: &mut Turn<'_>, scene: Option<&str>) {
         if let Some(pressed @ (Pressed::List(_) | Pressed::Show(_))) =
             Pressed::of(turn.office.knowledge, scene)
         {
-            turn.memory.more.extend(turn.reply.take());
+            if let Some(welcome) = turn.reply.take() {
+                turn.memory.keep_for_later(welcome);
+            }
             follow(turn, pressed);
+            turn.reply = turn.reply.take().map(|text| with_more(text, true));
         }
     }
 }

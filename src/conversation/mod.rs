@@ -98,6 +98,8 @@ pub enum Event {
         later: Later,
         /// WeChat's own word about the window, where it is the reason.
         shut: Option<Shut>,
+        /// When it was tried.
+        tried_at: Timestamp,
         /// What was tried besides, and how it went.
         rungs: Vec<Rung>,
     },
@@ -307,13 +309,18 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
         Event::Clicked(key) => follower::clicked(&mut turn, key),
         Event::Staff(act) => staff::act(&mut turn, act),
         Event::Delivered(delivery) => staff::delivered(&mut turn, *delivery),
-        Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs } => {
+        Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs } => {
             let parked = Parked { delivery: *delivery, ticket: *ticket, in_reply: Some(text.clone()) };
             if let Some(shut) = shut {
-                turn.memory.window.correct(*shut);
+                turn.memory.window.correct(*shut, *tried_at);
             }
             ladder::climbed(&mut turn, *delivery, rungs);
-            staff::undeliverable(&mut turn, parked, why, *later);
+            if *later == Later::OnContact && turn.memory.window.is_open_since(*tried_at, turn.now) {
+                // The follower has written while it was tried.
+                turn.settles.push((*delivery, Settlement::Due(turn.now)));
+            } else {
+                staff::undeliverable(&mut turn, parked, why, *later);
+            }
         }
         Event::Consented(templates) => ladder::consented(&mut turn, templates),
         Event::Noticed(fates) => fates.iter().for_each(|fate| ladder::noticed(&mut turn, fate)),
@@ -388,6 +395,12 @@ impl<'a> Turn<'a> {
         });
     }
 
+    /// The same in a message that may be read only when the follower next writes.
+    fn page_in_message(&self, ticket: TicketId) -> Option<String> {
+        let read_by = self.now.after(lapse::UNSEEN);
+        self.office.settings.pages.as_ref().map(|pages| pages.url(ticket, read_by))
+    }
+
     /// Where the follower can read a ticket.
     fn page(&self, ticket: TicketId) -> Option<String> {
         self.office.settings.pages.as_ref().map(|pages| pages.url(ticket, self.now))
@@ -414,6 +427,10 @@ impl<'a> Turn<'a> {
     fn finish(mut self) -> Step {
         for change in &self.changes {
             self.memory.put(change.ticket.clone());
+        }
+        if self.answer_of.is_none() && self.office.settings.tappable {
+            let tapped = self.reply.as_deref().and_then(phrases::tapped);
+            self.reply = tapped.map(Text::from).or(self.reply.take());
         }
         match self.asked.take() {
             Some(mut exchange) => {

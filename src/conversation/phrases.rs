@@ -259,19 +259,39 @@ pub fn enclosed(number: &str, enclosure: &Enclosure, page: Option<&str>) -> Stri
     }
 }
 
-/// What an answer or a question of staff is wrapped in: before and after.
-pub fn answer_frame(number: &str) -> (String, &'static str) {
-    (format!("【{number} 答复】\n"), "\n\n——工作人员答复。回复“满意”“一般”或“不满意”评价；还有疑问直接写。")
+/// Words that are commands and may be tapped where a sentence of ours quotes them. Not 人工: who types it gives the office
+/// two days to answer, a tap gives one minute (PROTOCOL §7).
+const TAPPED: [&str; 7] = ["进度", "菜单", "继续", "退出", "满意", "一般", "不满意"];
+/// Stands beside them: they count as their words.
+const COMMAND: &str = "cmd";
+
+/// A text of the bot's own with its commands to tap, where they fit.
+pub fn tapped(text: &str) -> Option<String> {
+    bubble::with_taps(text, &TAPPED, COMMAND, MAX_REPLY)
+}
+
+/// What stands before and after words of staff.
+pub type Frame = (String, String);
+
+fn frame(head: String, tail: &str, tappable: bool) -> Frame {
+    let tail = tappable.then(|| tapped(tail)).flatten().unwrap_or_else(|| tail.to_owned());
+    (head, tail)
+}
+
+/// What an answer or a question of staff is wrapped in.
+pub fn answer_frame(number: &str, tappable: bool) -> Frame {
+    let tail = "\n\n——工作人员答复。回复“满意”“一般”或“不满意”评价；还有疑问直接写。";
+    frame(format!("【{number} 答复】\n"), tail, tappable)
 }
 
 /// Around a question staff ask back.
-pub fn ask_frame(number: &str) -> (String, &'static str) {
-    (format!("【{number} 请补充】\n"), "\n\n——直接回复即可，工作人员会看到。")
+pub fn ask_frame(number: &str) -> Frame {
+    frame(format!("【{number} 请补充】\n"), "\n\n——直接回复即可，工作人员会看到。", false)
 }
 
 /// Around the last word of a ticket.
-pub fn close_frame(number: &str) -> (String, &'static str) {
-    (format!("【{number} 已办结】\n"), "\n\n——回复“满意”“一般”或“不满意”评价。")
+pub fn close_frame(number: &str, tappable: bool) -> Frame {
+    frame(format!("【{number} 已办结】\n"), "\n\n——回复“满意”“一般”或“不满意”评价。", tappable)
 }
 
 /// Thanks for a rating.

@@ -39,7 +39,13 @@ pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
             }
         }
         Act::Answer(text) => {
-            write(turn, act, text, phrases::answer_frame(&number), Stage::Answered);
+            write(
+                turn,
+                act,
+                text,
+                phrases::answer_frame(&number, turn.office.settings.tappable),
+                Stage::Answered,
+            );
         }
         Act::AskBack(text) => {
             // The office has asked: what the follower writes next is the reply, whatever else is open.
@@ -53,7 +59,7 @@ pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
 }
 
 /// Writes a line that goes to the follower; `false` when it was refused.
-fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str), stage: Stage) -> bool {
+fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: phrases::Frame, stage: Stage) -> bool {
     let text = text.replace(super::NUMBER, "").replace("\r\n", "\n");
     let text = text.trim();
     if text.is_empty() {
@@ -106,7 +112,7 @@ fn write(turn: &mut Turn<'_>, act: &StaffAct, text: &str, frame: (String, &str),
 /// Sends a file: a picture as one, anything else as a link to the ticket's page, where it lies.
 fn enclose(turn: &mut Turn<'_>, act: &StaffAct, enclosure: &Enclosure, number: &str) {
     let by_itself = turn.office.settings.customer_service;
-    let page = turn.page(act.ticket);
+    let page = turn.page_in_message(act.ticket);
     // Words alone can stand in a reply, and no other kind of file can be sent.
     if page.is_none() && !(enclosure.is_picture && by_itself) {
         return turn.refusal = Some(Refusal::NoPage);
@@ -158,7 +164,7 @@ fn messages(turn: &Turn<'_>, ticket: TicketId, text: &str, room: usize) -> Optio
     if text.len() <= room {
         return Some(vec![whole(text)]);
     }
-    if let Some(page) = turn.page(ticket) {
+    if let Some(page) = turn.page_in_message(ticket) {
         let rest = phrases::rest_on_page(&page);
         let sent = bubble::fit(text, room.saturating_sub(rest.len())) + &rest;
         return (text.len() <= MAX_ANSWER).then(|| vec![Part { written: text.to_owned(), sent }]);
@@ -176,7 +182,7 @@ pub fn longest_answer(settings: &Settings, room: usize) -> usize {
 fn close(turn: &mut Turn<'_>, act: &StaffAct, text: &str, number: &str) {
     let answered = turn.memory.ticket(act.ticket).is_some_and(|ticket| ticket.stage == Stage::Answered);
     if !text.trim().is_empty() {
-        write(turn, act, text, phrases::close_frame(number), Stage::Closed);
+        write(turn, act, text, phrases::close_frame(number, turn.office.settings.tappable), Stage::Closed);
         return;
     }
     // Without a last word only what has been answered may end: nobody is left in silence.

@@ -4,7 +4,7 @@
 mod ladder;
 
 use self::ladder::ShutWays;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{DeliveryConfig, LadderConfig};
 use crate::conversation::{Channel, Event, Later, Rung};
 use crate::desk::Desk;
@@ -76,23 +76,27 @@ impl Courier {
                 break;
             }
             n += due.len();
-            self.send_all(self.in_order(due).await?).await?;
+            self.send_all(self.in_order(due).await).await?;
         }
         self.tell_trouble();
         Ok(n)
     }
 
     /// Those first whose window closes first.
-    async fn in_order(&self, due: Vec<Delivery>) -> Result<Vec<Delivery>> {
+    async fn in_order(&self, due: Vec<Delivery>) -> Vec<Delivery> {
         let now = self.clock.now();
         let mut ordered = Vec::with_capacity(due.len());
         for delivery in due {
-            let memory = self.desk.store().recall(delivery.follower).await?;
-            ordered.push((memory.window.open(now).map(|right| right.ends), delivery));
+            // One memory that cannot be read must not keep all others waiting.
+            let memory = self.desk.store().recall(delivery.follower).await;
+            let memory =
+                memory.inspect_err(|error| tracing::error!(%error, "a follower's memory cannot be read"));
+            let ends = memory.ok().and_then(|memory| memory.window.open(now)).map(|right| right.ends);
+            ordered.push((ends, delivery));
         }
         // What has no window comes last: it only has to be noted.
         ordered.sort_by_key(|(ends, _)| (ends.is_none(), *ends));
-        Ok(ordered.into_iter().map(|(_, delivery)| delivery).collect())
+        ordered.into_iter().map(|(_, delivery)| delivery).collect()
     }
 
     async fn send_all(&self, due: Vec<Delivery>) -> Result<()> {
@@ -155,8 +159,12 @@ impl Courier {
                 None => return Ok(()),
             },
         };
-        let mut refused = refused;
-        if refused.later != Later::Never {
+        let mut refused = Refused { tried_at: now, ..refused };
+        if refused.later == Later::InReply && delivery.picture.is_some() && !delivery.text.contains("<a ") {
+            refused.later = Later::Never;
+            refused.why += "；图片不能随回复送达，请改用文字";
+        }
+        if refused.later != Later::Never && !refused.is_unreachable {
             refused.rungs = self.climb(delivery, &openid, &memory).await?;
         }
         self.give_up(delivery, refused).await
@@ -191,7 +199,8 @@ impl Courier {
                     }
                     RefusedKind::Invalid => (Later::Never, None),
                 };
-                Ok(Some(Refused { shut, ..Refused::new(why, later) }))
+                let is_unreachable = kind == RefusedKind::Unreachable;
+                Ok(Some(Refused { shut, is_unreachable, ..Refused::new(why, later) }))
             }
         }
     }
@@ -200,25 +209,34 @@ impl Courier {
         let (Some(file), Some(mailroom)) = (delivery.picture, self.desk.mailroom()) else {
             return self.client.custom_text(openid, &delivery.text, false).await;
         };
-        // A picture WeChat has forgotten is lent to it once more.
-        for anew in [false, true] {
+        let why_not = |why| Outcome::Refused { code: NO_SUCH_MEDIA, why, kind: RefusedKind::Invalid };
+        let mut n_tries = 0;
+        let refused = loop {
+            // A picture WeChat has forgotten is lent to it once more.
+            let anew = n_tries > 0;
+            n_tries += 1;
             let media_id = match mailroom.lend(delivery.ticket, file, anew).await {
                 Ok(media_id) => media_id,
                 Err(error) if error.passing => {
                     return Outcome::Transient { why: error.why, after: error.after };
                 }
                 Err(error) => {
-                    // Where it cannot go as a picture, words say where it is.
-                    tracing::warn!(%error, delivery = delivery.id.0, "a picture goes as a link");
-                    break;
+                    tracing::warn!(%error, delivery = delivery.id.0, "a picture cannot be sent as one");
+                    break why_not(error.why);
                 }
             };
             match self.client.send(openid, &Outgoing::Image { media_id }, false).await {
-                Outcome::Refused { code: NO_SUCH_MEDIA, .. } => {}
+                Outcome::Refused { code: NO_SUCH_MEDIA, .. } if !anew => {}
+                Outcome::Refused { code: NO_SUCH_MEDIA, why, .. } => break why_not(why),
                 outcome => return outcome,
             }
+        };
+        // Words say where it is, if it is anywhere.
+        if delivery.text.contains("<a ") {
+            self.client.custom_text(openid, &delivery.text, false).await
+        } else {
+            refused
         }
-        self.client.custom_text(openid, &delivery.text, false).await
     }
 
     /// Puts a message off whose sending failed in passing; what comes back has been tried often enough.
@@ -246,8 +264,10 @@ impl Courier {
     async fn give_up(&self, delivery: &Delivery, refused: Refused) -> Result<()> {
         let key = format!("refused {} {}", delivery.id.0, delivery.n_tries);
         let (ticket, text) = (delivery.ticket, delivery.text.clone());
-        let Refused { why, later, shut, rungs } = refused;
-        let event = Event::Undeliverable { delivery: delivery.id, ticket, text, why, later, shut, rungs };
+        let Refused { why, later, shut, tried_at, rungs, .. } = refused;
+        let delivery_id = delivery.id;
+        let event =
+            Event::Undeliverable { delivery: delivery_id, ticket, text, why, later, shut, tried_at, rungs };
         self.desk.note(delivery.follower, &key, event).await
     }
 }
@@ -257,12 +277,16 @@ struct Refused {
     why: String,
     later: Later,
     shut: Option<Shut>,
+    tried_at: Timestamp,
+    /// No notice would reach this person either.
+    is_unreachable: bool,
     rungs: Vec<Rung>,
 }
 
 impl Refused {
     fn new(why: impl Into<String>, later: Later) -> Self {
-        Self { why: why.into(), later, shut: None, rungs: Vec::new() }
+        let tried_at = Timestamp::default();
+        Self { why: why.into(), later, shut: None, tried_at, is_unreachable: false, rungs: Vec::new() }
     }
 }
 

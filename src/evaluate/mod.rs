@@ -191,7 +191,7 @@ pub fn learn(
 ) -> Learned {
     let mut learned = Learned::default();
     for meaning in [true, false] {
-        *learned.of_mut(meaning).of_mut(Kind::Entry) = train::fit(&own.examples(meaning, far));
+        *learned.of_mut(meaning).of_mut(Kind::Entry) = train::fit(&own.examples(meaning, far), Kind::Entry);
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Entry) {
             let mut examples = Vec::new();
             for (bench, folds) in benches.iter().zip(folds) {
@@ -201,7 +201,7 @@ pub fn learn(
                 let weight = 1.0 / (of_set.len().max(1) as f32).sqrt();
                 examples.extend(of_set.into_iter().map(|example| Example { weight, nearly: 1.0, ..example }));
             }
-            *learned.of_mut(meaning).of_mut(kind) = train::fit(&examples);
+            *learned.of_mut(meaning).of_mut(kind) = train::fit(&examples, kind);
         }
     }
     learned

@@ -17,8 +17,12 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::Poll;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A file of 10 MiB with the form around it.
 pub(super) const MAX_UPLOAD: usize = 10 * 1024 * 1024 + 64 * 1024;
@@ -34,6 +38,9 @@ pub(super) fn among<'l>(lines: impl IntoIterator<Item = &'l Line>, file: &str) -
 /// A file as a response, fetched from WeChat first if need be.
 pub(super) async fn serve(desk: &Desk, ticket: &Ticket, enclosure: &Enclosure) -> Response {
     let Some(mailroom) = desk.mailroom() else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(place) = PLACES.clone().try_acquire_owned() else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "正在打开文件的人太多，请稍后再试。".into());
+    };
     let bytes = match mailroom.bytes(ticket.id, enclosure).await {
         Ok(bytes) => bytes,
         Err(Absent::NotYet(why)) => {
@@ -43,7 +50,7 @@ pub(super) async fn serve(desk: &Desk, ticket: &Ticket, enclosure: &Enclosure) -
     };
     let Ok(kind) = examine(&bytes) else { return StatusCode::NOT_FOUND.into_response() };
     let media = Media { id: enclosure.file, kind, bytes: bytes.len() as u64, name: enclosure.name.clone() };
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(Body::new(Slowly { left: bytes.into(), _place: place }));
     for (name, value) in media.headers() {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
@@ -51,6 +58,34 @@ pub(super) async fn serve(desk: &Desk, ticket: &Ticket, enclosure: &Enclosure) -
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=600"));
     response
+}
+
+/// So many files are on their way to readers at once: a file is in RAM until its reader has it.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(16)));
+
+/// A file that is handed over in pieces, so that its place is taken until the reader has nearly all of it.
+struct Slowly {
+    left: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Slowly {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        const PIECE: usize = 64 * 1024;
+        let n = self.left.len().min(PIECE);
+        let piece = self.left.split_to(n);
+        Poll::Ready((n > 0).then(|| Ok(hyper::body::Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.left.len() as u64)
+    }
 }
 
 fn plain(status: StatusCode, sentence: String) -> Response {
@@ -105,7 +140,11 @@ pub(super) async fn submit(
     let Some(mailroom) = hall.console.desk.mailroom() else { return Err(WebError::NotFound) };
     let seen = sent.seen.parse().map_err(|_| WebError::BadForm)?;
     // Both names follow from the form: sent twice, it is one file and one message.
-    let (key, file) = names(&sent.key);
+    let (key, file) = names(&sent);
+    let (_, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
+    if among(&lines, &file.to_string()).is_some() {
+        return Ok(done(&ticket, "file"));
+    }
     let enclosure = match mailroom.take_in(ticket.id, file, sent.name.clone(), sent.bytes.clone()).await {
         Ok(enclosure) => enclosure,
         Err(error) => {
@@ -123,12 +162,16 @@ pub(super) async fn submit(
     }
 }
 
-/// What a form's key names: the happening and the file.
-fn names(key: &str) -> (String, FileId) {
-    let hash: [u8; 32] = Sha256::new().chain_update("file ").chain_update(key).finalize().into();
+/// What a form names, by its key and the file in it: the happening and the file. The same page sent again with another file
+/// is another.
+fn names(sent: &Sent) -> (String, FileId) {
+    let hash =
+        Sha256::new().chain_update(&sent.key).chain_update([0]).chain_update(&sent.name).chain_update([0]);
+    let hash: [u8; 32] = hash.chain_update(&sent.bytes).finalize().into();
     let mut first = [0; 8];
     first.copy_from_slice(&hash[..8]);
-    (format!("{key} file"), FileId(u64::from_be_bytes(first)))
+    let file = FileId(u64::from_be_bytes(first));
+    (format!("{} file {file}", sent.key), file)
 }
 
 async fn read(mut form: Multipart) -> Result<Sent, WebError> {

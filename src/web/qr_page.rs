@@ -135,6 +135,8 @@ fn asked(fields: &Fields) -> Result<(Scene, Validity), Refused> {
 /// Makes it, unless this form did before.
 async fn make(hall: &Hall, key: &str, scene: &Scene, validity: Validity) -> Result<Code, String> {
     let mut codes = hall.codes.0.lock().await;
+    // The same page sent again with another scene is another.
+    let key = &format!("{key} {} {validity:?}", scene.as_str());
     if let Some((_, code)) = codes.iter().find(|(of, _)| of == key) {
         return Ok(code.clone());
     }

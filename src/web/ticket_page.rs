@@ -118,8 +118,11 @@ async fn page(
         over: ticket.stage.is_over(),
         answered: ticket.stage == Stage::Answered,
         claim,
-        one: room(ticket),
-        room: longest_answer(hall.console.desk.settings(), room(ticket)),
+        one: room(ticket, hall.console.desk.settings().tappable),
+        room: longest_answer(
+            hall.console.desk.settings(),
+            room(ticket, hall.console.desk.settings().tappable),
+        ),
         how: if hall.console.desk.settings().pages.is_some() {
             "超过一条消息：用户先收到开头，点链接看全文"
         } else {
@@ -132,9 +135,13 @@ async fn page(
 }
 
 /// So many bytes fit into one message, whichever button is pressed.
-fn room(ticket: &Ticket) -> usize {
+fn room(ticket: &Ticket, tappable: bool) -> usize {
     let number = phrases::number(ticket);
-    let frames = [phrases::answer_frame(&number), phrases::ask_frame(&number), phrases::close_frame(&number)];
+    let frames = [
+        phrases::answer_frame(&number, tappable),
+        phrases::ask_frame(&number),
+        phrases::close_frame(&number, tappable),
+    ];
     let longest = frames.iter().map(|(before, after)| before.len() + after.len()).max().unwrap_or(0);
     MAX_REPLY.saturating_sub(longest + phrases::MORE.len())
 }
@@ -222,7 +229,7 @@ pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode,
         }
         Refusal::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "还没有写内容。".into()),
         Refusal::NoPage => {
-            let unreachable = "没有发出：只能发 JPG、PNG、GIF 图片。要发别的文件，请管理员在配置里填 public_url，用户才打得开。";
+            let unreachable = "没有发出：现在只能发 JPG、PNG、GIF 图片，而且公众号要有客服接口。要发别的文件，请管理员在配置里填好 public_url，并让 answers.page_days 大于 0。";
             (StatusCode::UNPROCESSABLE_ENTITY, unreachable.into())
         }
         Refusal::TooManyWait => {

@@ -134,11 +134,17 @@ async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
     }
     let Some(event) = event(&inbound.kind) else { return SUCCESS.into_response() };
     let key = inbound.key();
-    let heard = door.desk.hear(inbound.from.as_str(), &key, event);
+    let (desk, from) = (door.desk.clone(), inbound.from.clone());
+    // A task of its own: what follows a commit is done also where WeChat has hung up meanwhile.
+    let heard = tokio::spawn(async move { desk.hear(from.as_str(), &key, event).await });
     let text = match timeout_at(push.until, heard).await {
-        Ok(Ok(Some(text))) => text,
-        Ok(Ok(None)) => return SUCCESS.into_response(),
+        Ok(Ok(Ok(Some(text)))) => text,
+        Ok(Ok(Ok(None))) => return SUCCESS.into_response(),
         Ok(Err(error)) => {
+            tracing::error!(%error, "the turn of a push came to nothing; WeChat will ask again");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Ok(Ok(Err(error))) => {
             tracing::error!(%error, "a push could not be heard; WeChat will ask again");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }

@@ -234,10 +234,11 @@ async fn an_administrator_mends_something_and_sees_at_once_that_it_is_mended() {
     let house = House::open().await;
     let li = agent(&house).await;
     assert_eq!(li.get("/console/doctor").await.status, 403);
-    assert!(!li.page("/console").await.body.contains("/console/doctor"));
+    assert!(!li.page("/console").await.body.contains("/console/staff"));
 
     let wang = house.colleague("王敏").await;
-    assert!(wang.page("/console").await.body.contains("href=\"/console/doctor\""));
+    assert!(wang.page("/console").await.body.contains("href=\"/console/staff\""));
+    assert!(wang.page("/console/staff").await.body.contains("href=\"/console/doctor\""));
     let page = wang.page("/console/doctor").await;
     assert!(row(&page, "access_token").contains(">通过<"), "{}", page.text());
     assert!(row(&page, "时钟").contains("相差 0 秒"), "{}", page.text());

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use xinqi::app::App;
+use xinqi::bubble;
 use xinqi::clock::{Clock, Timestamp};
 use xinqi::config::{Config, Secret};
 use xinqi::conversation::Settlement;
@@ -204,6 +205,12 @@ impl House {
         due.values().any(|times| times.iter().any(in_hand) || !times.iter().any(waits))
     }
 
+    /// Somebody writes; what the account says at once, with its links as they are.
+    pub async fn said_with_links(&self, name: &str, text: &str) -> String {
+        let said = self.fake.says(&self.person(name), text).await.unwrap();
+        said.reply.unwrap()
+    }
+
     /// What reached somebody outside a reply, oldest first.
     pub fn custom(&self, name: &str) -> Vec<String> {
         let all = self.fake.transcript(&self.person(name)).into_iter();
@@ -270,9 +277,10 @@ fn holds(folder: &std::path::Path, words: &[u8]) -> bool {
     })
 }
 
+/// As it reads on the phone.
 fn answered(delivered: Delivered) -> Option<String> {
     assert_eq!(delivered.status, 200);
-    delivered.reply
+    delivered.reply.map(|reply| bubble::plain(&reply))
 }
 
 /// The number a receipt names.

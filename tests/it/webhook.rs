@@ -199,6 +199,42 @@ async fn a_message_counts_once_at_once_late_and_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_three_deliveries_and_a_restart_interleave_there_is_one_ticket_and_one_reply() {
+    let mut house = House::open().await;
+    // So many of the three before the restart; those of one side at once, or one after the other.
+    let orders: Vec<(u8, bool)> = (0..=3).flat_map(|n| [(n, true), (n, false)]).collect();
+    let mut replies = vec![Vec::new(); orders.len()];
+    for side in [0..3_u8, 3..6] {
+        for (case, (n_before, at_once)) in orders.iter().enumerate() {
+            let ming = house.person(&format!("ming{case}"));
+            let xml = text_xml(&ming, 5_000 + case as u64, "人工");
+            let is_here = |n: &u8| if side.start == 0 { *n < *n_before } else { *n - 3 >= *n_before };
+            let mut together = JoinSet::new();
+            for n in side.clone().filter(is_here) {
+                let (fake, ming) = (house.fake.clone(), ming.clone());
+                // No two pushes have the same nonce.
+                let push = fake.seal(&ming, &xml, [case as u8 * 8 + n + 1; 16]);
+                together.spawn(async move { fake.deliver(&ming, &push).await.unwrap().reply.unwrap() });
+                if !at_once {
+                    replies[case].push(together.join_next().await.unwrap().unwrap());
+                }
+            }
+            replies[case].extend(together.join_all().await);
+        }
+        if side.start == 0 {
+            house.restart().await;
+        }
+    }
+    let wang = house.colleague("王敏").await;
+    let queue = wang.page("/console").await;
+    assert_eq!(queue.body.matches("<li class=\"row\">").count(), orders.len());
+    for (order, said) in orders.iter().zip(&replies) {
+        assert!(said.len() == 3 && said[0].contains("编号："), "{order:?}: {said:?}");
+        assert!(said.iter().all(|one| *one == said[0]), "{order:?}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_events_in_one_second_are_two() {
     let house = House::open().await;
     let click = |key: &str| Act::Click { key: key.into() };

@@ -5,7 +5,8 @@ use super::*;
 fn undeliverable(chat: &mut Chat, say: &Say, later: Later) {
     let (delivery, ticket, text) = (say.delivery, say.ticket, say.text.clone());
     let (why, shut, rungs) = ("超过48小时".into(), None, Vec::new());
-    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs });
+    let tried_at = chat.now;
+    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs });
 }
 
 /// A chat whose answer could not be sent.
@@ -75,7 +76,7 @@ fn however_many_answers_wait_the_memory_fits_into_the_store() {
         chat.said(&"很长的话".repeat(400));
         chat.after(10 * HOUR);
     }
-    let answer = || Act::Answer("答".repeat(600));
+    let answer = || Act::Answer("答".repeat(500));
     let refused: Vec<_> = (0..40).map(|_| chat.staff(answer())).collect();
     assert_eq!(refused.iter().filter(|refusal| refusal.is_none()).count(), staff::MAX_IN_REPLY);
     assert_eq!(refused.last().unwrap(), &Some(Refusal::TooManyWait));
@@ -121,7 +122,8 @@ fn the_book_of_the_window_goes_by_what_the_follower_did_and_what_was_sent() {
     chat.said("在吗");
     let (delivery, ticket, text) = (say.delivery, say.ticket, say.text.clone());
     let (why, later, rungs) = (String::new(), Later::OnContact, Vec::new());
-    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut: Some(Shut::Spent), rungs });
+    let (shut, tried_at) = (Some(Shut::Spent), chat.now);
+    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs });
     assert_eq!(left(&chat), Some((0, 5)), "WeChat knows better");
 }
 
@@ -137,7 +139,8 @@ fn what_else_was_tried_is_kept_with_the_message_and_a_consent_is_used_once() {
     let climb = |chat: &mut Chat, rungs: Vec<Rung>| {
         let (ticket, text, why) = (chat.ticket().id, Text::from("要。"), String::new());
         let (later, shut) = (Later::OnContact, None);
-        chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, rungs });
+        let tried_at = chat.now;
+        chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs });
     };
     climb(&mut chat, vec![tried(Channel::Subscribe, RungResult::Taken("T1".into()))]);
     assert_eq!(consents(&chat), [1]);
@@ -202,4 +205,20 @@ fn a_long_answer_is_one_message_with_a_link_to_the_rest_or_a_few_messages() {
     assert_ne!(chat.says[0].delivery, chat.says[1].delivery);
     assert!(matches!(chat.staff(Act::Answer("答".repeat(4_001))), Some(Refusal::TooLong(_))));
     assert_eq!(chat.says.len(), 2, "nothing of what was refused is sent");
+}
+
+#[test]
+fn who_writes_while_a_message_is_tried_gets_it_now_and_keeps_the_right_they_gave() {
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    chat.staff(Act::Answer("要。".into()));
+    let (say, tried_at) = (chat.says[0].clone(), chat.now);
+    chat.after(Duration::from_secs(3));
+    chat.said("在吗");
+    let (delivery, ticket, text) = (say.delivery, say.ticket, say.text);
+    let (why, later, shut, rungs) = ("超过48小时".into(), Later::OnContact, Some(Shut::Closed), Vec::new());
+    chat.happens(Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs });
+    assert_eq!(chat.settles.last().unwrap(), &(delivery, Settlement::Due(chat.now)));
+    assert!(chat.memory.parked.is_empty());
+    assert_eq!(chat.memory.window.open(chat.now).unwrap().left, 5);
 }
