@@ -12,15 +12,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// Between tries of a download that failed in passing.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)];
 /// What was uploaded is taken for gone so long before WeChat says so.
 const EARLY: Duration = Duration::from_secs(3600);
-/// So often what was left unfetched is looked for, first at the start.
+/// What was left unfetched is looked for when the service has got going, and so often afterwards.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
-/// In so many pages of open tickets.
-const MAX_PAGES: usize = 50;
+/// In so many pages of open tickets, the most urgent first.
+const MAX_PAGES: usize = 20;
 /// So many files that cannot be had, or were uploaded, are remembered.
 const MAX_REMEMBERED: usize = 1_024;
 /// So many files are fetched at once.
@@ -94,7 +96,8 @@ impl Mailroom {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut working = tokio::task::JoinSet::new();
-        let (mut left, mut look) = (VecDeque::new(), tokio::time::interval(LOOK_EVERY));
+        let (mut left, first) = (VecDeque::new(), Instant::now() + FIRST_LOOK);
+        let mut look = tokio::time::interval_at(first, LOOK_EVERY);
         while !*stop.borrow() {
             let arrival = match left.pop_front() {
                 Some(arrival) => Some(arrival),

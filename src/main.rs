@@ -183,7 +183,20 @@ enum StaffCommand {
     },
 }
 
+/// Where a reader has had enough (`xinqi ask … | head`), printing ends the program, quietly.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     let arguments = Arguments::parse();
     if matches!(arguments.command, None | Some(Command::Serve)) {
         app::with_few_arenas(&Config::environment());
