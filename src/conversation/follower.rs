@@ -289,7 +289,7 @@ fn obey(turn: &mut Turn<'_>, command: Command, text: &str) {
         Command::Menu => turn.answer(phrases::menu(turn.office.knowledge.office())),
         Command::Human => human(turn),
         Command::Progress => {
-            let text = phrases::progress(&turn.memory.tickets);
+            let text = phrases::progress(&turn.memory.tickets, turn.office.settings.tappable);
             turn.answer(text);
         }
         Command::ProgressOf(typed) => progress_of(turn, &typed),

@@ -181,7 +181,7 @@ pub fn full(ticket: &Ticket) -> String {
 }
 
 /// Own tickets.
-pub fn progress(tickets: &[Ticket]) -> String {
+pub fn progress(tickets: &[Ticket], tappable: bool) -> String {
     let mut tickets: Vec<&Ticket> = tickets.iter().collect();
     if tickets.is_empty() {
         return String::from("您现在没有咨询单。直接写下问题，或回复“人工”。");
@@ -189,9 +189,18 @@ pub fn progress(tickets: &[Ticket]) -> String {
     tickets.sort_by_key(|ticket| (!ticket.stage.is_open(), std::cmp::Reverse(ticket.opened_at)));
     let mut text = String::from("您的咨询单：\n");
     for ticket in tickets.iter().take(6) {
-        let _ = writeln!(text, "\n{} {}\n{}", number(ticket), state(ticket), shorten(&ticket.subject, 30));
+        let number = number(ticket);
+        let number = match tappable {
+            true => bubble::tappable(&number, &format!("进度 {number}"), COMMAND),
+            false => number,
+        };
+        let _ = writeln!(text, "\n{number} {}\n{}", state(ticket), shorten(&ticket.subject, 30));
     }
-    text.push_str("\n回复“进度 编号”看详细。");
+    text.push_str(if tappable {
+        "\n点编号，或回复“进度 编号”看详细。"
+    } else {
+        "\n回复“进度 编号”看详细。"
+    });
     text
 }
 

@@ -67,6 +67,15 @@ fn a_list_too_long_for_its_titles_in_links_says_numbers_and_every_list_fits() {
 }
 
 #[test]
+fn the_number_of_a_ticket_is_tapped_to_see_how_it_stands() {
+    let mut chat = Chat::begin();
+    chat.said("外星人来开公司要不要护照");
+    let list = raw(&mut chat, Event::Said("进度".into()));
+    let detail = chat.reply(tapped(&list, "1124-001"));
+    assert!(detail.contains("咨询单 1124-001") && detail.contains("状态："), "{detail}");
+}
+
+#[test]
 fn where_links_are_not_wanted_there_are_none() {
     let mut chat = Chat::begin();
     chat.settings.tappable = false;
