@@ -60,26 +60,13 @@ impl App {
     /// Puts everything together; nothing is served yet. Fails with every error of the knowledge folder at once.
     pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let notices = Notices::default();
-        let (dir, thresholds, board) = (config.knowledge_dir.clone(), config.matching, notices.clone());
         let thinker = Arc::new(Thinker::of_this_machine());
-        let (helper, vectors) = (thinker.clone(), thinker::cache_file(&config.data_dir));
-        let open = move || Library::open(&dir, thresholds, board, helper, vectors);
-        let library = tokio::task::spawn_blocking(open).await?;
-        let library = library.map_err(|errors| {
-            anyhow::anyhow!("知识库有 {} 处错误，先改好再启动：\n{}", errors.len(), errors.join("\n"))
-        })?;
+        let library = open_library(&config, &thinker, &notices).await?;
         library.refresh(clock.now().date());
         let store = open_store(&config)?;
         store.belongs_to(if config.wechat.is_sandbox() { SANDBOX } else { &config.wechat.app_id })?;
         let store: Arc<dyn Store> = Arc::new(store);
-        let pages = match config.answer_pages() {
-            Some((base, lasts)) => {
-                let key = store.secret(ANSWER_PAGES, random()?).await?;
-                Some(AnswerLinks::new(&base, key, lasts))
-            }
-            None => None,
-        };
-        let settings = config.settings(pages.clone());
+        let settings = config.settings(answer_links(&config, &*store).await?);
         let mut account = Account::of(&config);
         let fake =
             if config.wechat.is_sandbox() { Some(account.move_to_sandbox(&clock).await?) } else { None };
@@ -97,20 +84,7 @@ impl App {
         let (arriving, arrivals) = mpsc::channel(mailroom::MAX_WAITING);
         let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone())
             .with_mailroom(mailroom.clone(), arriving);
-        let crypt = match account.mode {
-            Mode::Plain => None,
-            _ => Some(Crypt::new(&account.token, &account.encoding_aes_key, &account.app_id)?),
-        };
-        let gate = Gate::new(account.mode, account.token.clone(), crypt)?;
-        if account.mode == Mode::Plain {
-            tracing::warn!(
-                "plain mode: its signature does not cover the message; switch the account to safe mode"
-            );
-            notices.put(
-                "mode",
-                "公众号用的是明文模式，签名不保护消息内容。请在公众平台改为安全模式，并改配置 wechat.mode。",
-            );
-        }
+        let gate = account.gate(&notices)?;
         let courier = Courier::new(
             desk.clone(),
             client.clone(),
@@ -342,6 +316,22 @@ fn open_store(config: &Config) -> anyhow::Result<SledStore> {
     Ok(SledStore::open(dir)?)
 }
 
+async fn open_library(config: &Config, thinker: &Arc<Thinker>, notices: &Notices) -> anyhow::Result<Library> {
+    let (dir, thresholds, board) = (config.knowledge_dir.clone(), config.matching, notices.clone());
+    let (helper, vectors) = (thinker.clone(), thinker::cache_file(&config.data_dir));
+    let open = move || Library::open(&dir, thresholds, board, helper, vectors);
+    tokio::task::spawn_blocking(open).await?.map_err(|errors| {
+        anyhow::anyhow!("知识库有 {} 处错误，先改好再启动：\n{}", errors.len(), errors.join("\n"))
+    })
+}
+
+/// The links to answer pages, where followers could open them; their key is the store's.
+async fn answer_links(config: &Config, store: &dyn Store) -> anyhow::Result<Option<AnswerLinks>> {
+    let Some((base, lasts)) = config.answer_pages() else { return Ok(None) };
+    let key = store.secret(ANSWER_PAGES, random()?).await?;
+    Ok(Some(AnswerLinks::new(&base, key, lasts)))
+}
+
 fn open_files(config: &Config, clock: &Clock) -> anyhow::Result<Arc<MediaStore>> {
     let dir = config.media_dir();
     let files = MediaStore::open(&dir, config.media_limits(), clock.clone());
@@ -369,6 +359,24 @@ impl Account {
             mode: wechat.mode,
             api_base: wechat.api_base,
         }
+    }
+
+    /// WeChat's door; a notice where it cannot protect what comes through it.
+    fn gate(&self, notices: &Notices) -> anyhow::Result<Gate> {
+        let crypt = match self.mode {
+            Mode::Plain => None,
+            _ => Some(Crypt::new(&self.token, &self.encoding_aes_key, &self.app_id)?),
+        };
+        if self.mode == Mode::Plain {
+            tracing::warn!(
+                "plain mode: its signature does not cover the message; switch the account to safe mode"
+            );
+            notices.put(
+                "mode",
+                "公众号用的是明文模式，签名不保护消息内容。请在公众平台改为安全模式，并改配置 wechat.mode。",
+            );
+        }
+        Ok(Gate::new(self.mode, self.token.clone(), crypt)?)
     }
 
     /// Makes credentials of its own and a fake WeChat that knows them.

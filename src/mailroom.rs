@@ -381,3 +381,76 @@ fn remember<T>(map: &mut HashMap<FileId, T>, file: FileId, what: T) {
     }
     map.insert(file, what);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::Deadline;
+    use crate::config::Secret;
+    use crate::conversation::{Cause, Memory, Step};
+    use crate::knowledge::{Category, Department};
+    use crate::media::Limits;
+    use crate::store::{SledStore, Turn};
+    use crate::ticket::{Author, Change, FollowerId, Line, Ticket};
+
+    const NOW: Timestamp = Timestamp::from_s(1_795_480_000);
+
+    fn ticket(id: u64) -> Ticket {
+        Ticket {
+            id: TicketId(id),
+            number: None,
+            follower: FollowerId(7),
+            opened_at: NOW,
+            changed_at: NOW,
+            subject: "问".into(),
+            category: Category::Service,
+            department: Department::Desk,
+            stage: Stage::Waiting,
+            deadline: Deadline { at: NOW, tentative: false },
+            contact: None,
+            assignee: None,
+            n_lines: 0,
+            considered: Vec::new(),
+            answered_at: None,
+            rating: None,
+        }
+    }
+
+    fn sent(at: Timestamp, file: u64) -> Line {
+        let from = Some(format!("media-{file}").into());
+        let enclosure = Enclosure { file: FileId(file), name: "图片".into(), is_picture: true, from };
+        let (author, text) = (Author::Follower, "[图片]".into());
+        Line { at, author, text, delivery: None, enclosure: Some(enclosure) }
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_unfetched_is_taken_up_as_long_as_wechat_keeps_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::standing_at(NOW);
+        let store = Arc::new(SledStore::open(dir.path()).unwrap());
+        let files = MediaStore::open(&dir.path().join("media"), Limits::default(), clock.clone()).unwrap();
+        let mut change = Change::of(&ticket(1), NOW);
+        let four_days = Duration::from_secs(4 * 24 * 3600);
+        for line in [sent(Timestamp(NOW.0 - four_days.as_millis() as i64), 1), sent(NOW, 2), sent(NOW, 3)] {
+            assert!(change.write(line));
+        }
+        let memory = Memory { tickets: vec![change.ticket.clone()], ..Memory::default() };
+        let step = Step { memory, changes: vec![change], ..Step::default() };
+        let turn = Turn { cause: Cause(1), follower: FollowerId(7), made_from: 0, at: NOW, step };
+        store.commit(turn).await.unwrap();
+        files.put_as(TicketId(1), FileId(3), "图片", b"GIF89a\x01\0\x01\0").unwrap();
+        let client = Client::new("http://127.0.0.1:1", "wx1", Secret::new("s"), clock.clone()).unwrap();
+        let (keep, notices) = (four_days, Notices::default());
+        let room = Mailroom::new((Arc::new(files), keep), Arc::new(client), store, clock, notices);
+        let mut left = VecDeque::new();
+        room.take_up(&mut left).await.unwrap();
+        let taken: Vec<_> = left.iter().map(|arrival| arrival.enclosure.file).collect();
+        assert_eq!(taken, [FileId(2)], "one is too old, one is here");
+        // Where nobody answers it is not lost: it may be had later.
+        let unreached = room.fetch(TicketId(1), &left[0].enclosure).await;
+        assert!(matches!(unreached, Err(Absent::NotYet(_))), "{unreached:?}");
+        assert_eq!(room.why_lost(FileId(2)), None);
+        room.sweep().await.unwrap();
+        assert!(room.read(TicketId(1), FileId(3)).await.is_ok(), "its ticket is there");
+    }
+}

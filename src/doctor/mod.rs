@@ -175,6 +175,8 @@ pub struct Service<'a> {
     pub gate: &'a Gate,
     /// Whether the store can write.
     pub store_is_well: bool,
+    /// How many bytes files of tickets take up, and how many they may.
+    pub files: (u64, u64),
     /// What is wrong with the knowledge files, where an older version is in use.
     pub knowledge_trouble: Option<String>,
 }
@@ -286,6 +288,7 @@ impl Doctor {
         let service = Service {
             gate: &self.gate,
             store_is_well: self.desk.store().is_well(),
+            files: self.desk.mailroom().map_or((0, 0), |mailroom| mailroom.room()),
             knowledge_trouble: self.notices.get("knowledge"),
         };
         let subject = Subject::of(&self.config, Some(&self.client), Ok(&handbook), &self.clock);

@@ -74,7 +74,7 @@ fn keys(looked: Result<(), KeyError>) -> Finding {
 pub(super) fn house(subject: &Subject<'_>) -> Vec<Finding> {
     let store = match &subject.service {
         None => Finding::skipped(Check::Store, "服务没有运行，没有打开数据", "启动服务后再检查一次"),
-        Some(service) if service.store_is_well => Finding::pass(Check::Store, "数据能写入"),
+        Some(service) if service.store_is_well => room(service.files),
         Some(_) => Finding::fail(
             Check::Store,
             "数据写不进磁盘，现在的来信都得不到答复",
@@ -83,6 +83,18 @@ pub(super) fn house(subject: &Subject<'_>) -> Vec<Finding> {
     };
     let [knowledge, calendar] = handbook(subject);
     vec![knowledge, calendar, store]
+}
+
+/// The store can write; how much room is left for files of tickets.
+fn room((used, whole): (u64, u64)) -> Finding {
+    const MIB: u64 = 1024 * 1024;
+    let said = format!("数据能写入，附件占 {} MB，上限 {} MB", used.div_ceil(MIB), whole / MIB);
+    // A tenth is left.
+    if used > whole / 10 * 9 {
+        let what = "调大 media.store_mib，或调小 media.keep_days 让旧附件在夜里清掉";
+        return Finding::warn(Check::Store, said, what);
+    }
+    Finding::pass(Check::Store, said)
 }
 
 fn handbook(subject: &Subject<'_>) -> [Finding; 2] {
@@ -125,9 +137,18 @@ fn handbook(subject: &Subject<'_>) -> [Finding; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, keys, mode};
+    use super::{address, keys, mode, room};
     use crate::doctor::Level;
     use crate::wechat::{KeyError, Mode};
+
+    #[test]
+    fn a_folder_of_files_that_is_nearly_full_is_a_warning() {
+        let gib = 1 << 30;
+        assert_eq!(room((0, 2 * gib)).level, Level::Pass);
+        assert_eq!(room((gib, 2 * gib)).level, Level::Pass);
+        let full = room((2 * gib - 1, 2 * gib));
+        assert!(full.level == Level::Warn && full.found.contains("附件占 2048 MB，上限 2048 MB"), "{full:?}");
+    }
 
     #[test]
     fn an_address_is_https_on_its_usual_port() {

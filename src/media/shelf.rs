@@ -200,7 +200,7 @@ impl MediaStore {
         let mut swept = Swept::default();
         for item in fs::read_dir(&self.dir)? {
             let folder = item?.path();
-            if !folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| hex16(name).is_some()) {
+            if folder.file_name().and_then(|name| name.to_str()).is_none_or(|name| hex16(name).is_none()) {
                 continue;
             }
             // Held for one ticket at a time, so that others get in between.

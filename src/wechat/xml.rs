@@ -40,11 +40,8 @@ pub(super) fn records<'x, const N: usize>(
     let mut value = Value::default();
     loop {
         match reader.read_event().map_err(|_| Malformed("不是合法的 XML"))? {
-            Event::Start(start) => {
-                if walk.enter(start.name().as_ref())? {
-                    value = Value::default();
-                }
-            }
+            Event::Start(start) if walk.enter(start.name().as_ref())? => value = Value::default(),
+            Event::Start(_) => {}
             Event::End(_) => walk.leave(&mut value)?,
             Event::Text(text) if walk.is_inside() => value.bare(text.into_inner()),
             Event::CData(text) if walk.is_inside() => value.cdata(text.into_inner()),

@@ -208,6 +208,9 @@ async fn killed_before_and_after_it_told_of_a_ticket_it_tells_of_each_once_and_n
     ears.robot_answers(502, 0);
     let service = start();
     ears.until_in_time("refused", |ears| ears.n_refused() > 0).await;
+    // It hears of it a moment after the group has said it.
+    let is_told = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("HTTP 502"));
+    ears.until_in_time("told", |_| is_told()).await;
     service.kill();
     ears.robot_answers(200, 0);
     let service = start();

@@ -2,6 +2,7 @@
 
 use crate::delivery::answer;
 use crate::harness::{House, SEND};
+use crate::process::program;
 use crate::visitor::{Visitor, http};
 use std::time::Duration;
 use xinqi::fake_wechat::{Card, Side};
@@ -70,6 +71,22 @@ async fn a_followers_picture_is_fetched_shown_and_gone_with_them() {
     house.fake.unfollows(&ming).await.unwrap();
     assert!(!house.holds_bytes(PICTURE), "with the turn, not at night");
     assert_eq!(wang.get(&picture).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_erased_by_hand_leaves_no_file_either() {
+    let (house, ticket, wang) = with_ticket(&[]).await;
+    let ming = house.person("ming");
+    house.fake.sends_picture(&ming, PICTURE).await.unwrap();
+    wang.page(&shown(&wang.sees(&ticket, "[图片]").await.body)).await;
+    assert!(house.holds_bytes(PICTURE));
+    let mut erase = program(house.dir());
+    erase.args(["follower", "erase", ming.as_str()]);
+    let done = tokio::task::spawn_blocking(move || erase.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.contains("附件也已删除"), "{done:?}");
+    assert!(!house.holds_bytes(PICTURE));
+    assert!(wang.page(&ticket).await.text().contains("已取消关注"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

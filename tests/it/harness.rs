@@ -248,6 +248,11 @@ impl House {
         holds(self.dir.path(), words.as_bytes())
     }
 
+    /// Where its data is.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// The same for bytes.
     pub fn holds_bytes(&self, bytes: &[u8]) -> bool {
         holds(self.dir.path(), bytes)

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use xinqi::calendar::Deadline;
 use xinqi::clock::Timestamp;
-use xinqi::conversation::{Cause, Exchange, Memory, NUMBER, Reply, Say, Settlement, Step};
+use xinqi::conversation::{
+    Cause, Channel, Exchange, Memory, NUMBER, Reply, Rung, RungResult, Say, Settlement, Step,
+};
 use xinqi::knowledge::{Category, Department};
 use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, SledStore, Store, Turn};
 use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
@@ -446,6 +448,46 @@ async fn a_rewrite_keeps_everything_and_the_order_of_messages_goes_on() {
         assert_eq!(again.recall(MING).await.unwrap().tickets.len(), 1);
         let folders = std::fs::read_dir(dir.path()).unwrap().flatten().filter(|item| item.path().is_dir());
         assert_eq!(folders.count(), 1, "what was before is removed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_made_once_and_kept_under_its_name() {
+    for (dir, store) in stores() {
+        assert_eq!(store.secret("a", [1; 32]).await.unwrap(), [1; 32]);
+        assert_eq!(store.secret("a", [2; 32]).await.unwrap(), [1; 32]);
+        assert_eq!(store.secret("b", [2; 32]).await.unwrap(), [2; 32]);
+        store.rewrite(NOW).await.unwrap();
+        drop(store);
+        let again = SledStore::open(dir.path()).unwrap();
+        assert_eq!(again.secret("a", [3; 32]).await.unwrap(), [1; 32]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_else_was_tried_is_kept_with_a_message_beside_its_fate_and_the_oldest_makes_room() {
+    for (_dir, store) in stores() {
+        store.follower("o1", MING).await.unwrap();
+        let opened = opening(turn(1, MING, &Memory::default(), ""), 1, Department::Desk, 60);
+        done(&*store, promising(opened, 7, NOW)).await;
+        let rung = |n: i64| Rung {
+            at: Timestamp(n),
+            channel: Channel::Template,
+            result: RungResult::Taken(n.to_string().into()),
+        };
+        for n in 0..20 {
+            let memory = store.recall(MING).await.unwrap();
+            let mut tried = turn(100 + n as u128, MING, &memory, "");
+            tried.step.rungs.push((DeliveryId(7), rung(n)));
+            tried.step.settles.push((DeliveryId(7), Settlement::Parked(format!("第{n}次"))));
+            // One that is gone needs no keeping.
+            tried.step.rungs.push((DeliveryId(999), rung(n)));
+            done(&*store, tried).await;
+        }
+        let kept = store.delivery(DeliveryId(7)).await.unwrap().unwrap();
+        assert_eq!(kept.fate, Settlement::Parked("第19次".into()));
+        assert_eq!(kept.rungs, (8..20).map(rung).collect::<Vec<_>>());
+        assert_eq!(store.delivery(DeliveryId(999)).await.unwrap(), None);
     }
 }
 
