@@ -9,7 +9,7 @@ use super::ticket_page::{InPath, again, done, find, sentence};
 use crate::conversation::{Act, StaffAct};
 use crate::desk::Desk;
 use crate::mailroom::Absent;
-use crate::media::{Media, examine};
+use crate::media::{Media, MediaError, examine};
 use crate::ticket::{Enclosure, FileId, Line, Ticket};
 use axum::body::Body;
 use axum::extract::multipart::{Multipart, MultipartError};
@@ -24,8 +24,11 @@ use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A file of 10 MiB with the form around it.
-pub(super) const MAX_UPLOAD: usize = 10 * 1024 * 1024 + 64 * 1024;
+/// A file is no larger.
+const MAX_FILE: usize = 10 * 1024 * 1024;
+/// So much of a form is read, so that who sends a file that is too large reads so, instead of a broken connection. What is
+/// above [`MAX_FILE`] is not kept.
+pub(super) const MAX_UPLOAD: usize = 64 * 1024 * 1024;
 /// Longer fields than a key or a number are none of ours.
 const MAX_FIELD: usize = 1_024;
 
@@ -111,6 +114,7 @@ struct Sent {
     seen: String,
     text: String,
     name: String,
+    /// Of a file that is too large one byte more than it may have.
     bytes: Vec<u8>,
 }
 
@@ -136,6 +140,10 @@ pub(super) async fn submit(
     }
     if sent.bytes.is_empty() {
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, "还没有选文件。".into()).await;
+    }
+    if sent.bytes.len() > MAX_FILE {
+        let why = MediaError::TooLarge(MAX_FILE as u64);
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("文件没有发出：{why}")).await;
     }
     let Some(mailroom) = hall.console.desk.mailroom() else { return Err(WebError::NotFound) };
     let seen = sent.seen.parse().map_err(|_| WebError::BadForm)?;
@@ -180,11 +188,14 @@ async fn read(mut form: Multipart) -> Result<Sent, WebError> {
         StatusCode::PAYLOAD_TOO_LARGE => WebError::TooLarge,
         _ => WebError::BadForm,
     };
-    while let Some(field) = form.next_field().await.map_err(failed)? {
+    while let Some(mut field) = form.next_field().await.map_err(failed)? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
             sent.name = field.file_name().unwrap_or_default().chars().take(200).collect();
-            sent.bytes = field.bytes().await.map_err(failed)?.to_vec();
+            while let Some(piece) = field.chunk().await.map_err(failed)? {
+                let room = (MAX_FILE + 1).saturating_sub(sent.bytes.len());
+                sent.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
             continue;
         }
         let text = field.text().await.map_err(failed)?;

@@ -5,7 +5,7 @@ use super::Hall;
 use super::error::WebError;
 use super::page::{Frame, query, render};
 use super::session::StaffUser;
-use super::words::{Badge, deadline, number_in_path, stage_class, waited};
+use super::words::{Badge, deadline, number_in_path, stage_class, waited, window};
 use crate::clock::Timestamp;
 use crate::desk::Handbook;
 use crate::knowledge::{Department, shorten};
@@ -68,6 +68,8 @@ struct Row {
     stage_class: &'static str,
     waited: String,
     badge: Badge,
+    /// What may still be sent to the follower, while the office owes them something.
+    window: Option<Badge>,
     assignee: String,
     mine: bool,
     /// The follower's last word, where it is the ticket's last, too.
@@ -196,14 +198,19 @@ async fn rows(hall: &Hall, user: &StaffUser, page: &Page) -> Result<Vec<Row>, We
             Some(n) if ticket.stage.is_open() => hall.store().line(ticket.id, n).await?,
             _ => None,
         };
-        rows.extend(row(ticket, last.as_ref(), user, now, &handbook));
+        let owes = hall.console.desk.settings().customer_service && ticket.stage.is_open();
+        let window = match owes {
+            true => Some(window(&hall.store().recall(ticket.follower).await?.window, now)),
+            false => None,
+        };
+        rows.extend(row(ticket, (last.as_ref(), window), user, now, &handbook));
     }
     Ok(rows)
 }
 
 fn row(
     ticket: &Ticket,
-    last: Option<&Line>,
+    (last, window): (Option<&Line>, Option<Badge>),
     user: &StaffUser,
     now: Timestamp,
     handbook: &Handbook,
@@ -220,6 +227,7 @@ fn row(
         stage_class: stage_class(ticket.stage),
         waited: waited(ticket, by_follower.map(|line| line.at), now),
         badge: deadline(ticket, now, &handbook.calendar),
+        window,
         mine: ticket.assignee.as_ref() == Some(&user.staff.name),
         assignee: ticket.assignee.clone().unwrap_or_default(),
         news: by_follower.map(|line| shorten(&line.text, NEWS)),

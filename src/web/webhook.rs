@@ -5,6 +5,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::conversation::{self, Attachment, Channel, Event, NoticeFate, PICTURE};
 use crate::desk::Desk;
 use crate::notices::Notices;
+use crate::store::StoreError;
 use crate::wechat::gate::MAX_BODY_BYTES;
 use crate::wechat::reply::{SUCCESS, sealed_xml, text_xml};
 use crate::wechat::{self, Gate, Inbound, Kind, Query, Refusal};
@@ -134,17 +135,16 @@ async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
     }
     let Some(event) = event(&inbound.kind) else { return SUCCESS.into_response() };
     let key = inbound.key();
-    let (desk, from) = (door.desk.clone(), inbound.from.clone());
-    // A task of its own: what follows a commit is done also where WeChat has hung up meanwhile.
-    let heard = tokio::spawn(async move { desk.hear(from.as_str(), &key, event).await });
-    let text = match timeout_at(push.until, heard).await {
-        Ok(Ok(Ok(Some(text)))) => text,
-        Ok(Ok(Ok(None))) => return SUCCESS.into_response(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the turn of a push came to nothing; WeChat will ask again");
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let heard = async {
+        match event {
+            Event::Left | Event::Sent(_) => to_the_end(&door.desk, &inbound, key, event).await,
+            event => door.desk.hear(inbound.from.as_str(), &key, event).await,
         }
-        Ok(Ok(Err(error))) => {
+    };
+    let text = match timeout_at(push.until, heard).await {
+        Ok(Ok(Some(text))) => text,
+        Ok(Ok(None)) => return SUCCESS.into_response(),
+        Ok(Err(error)) => {
             tracing::error!(%error, "a push could not be heard; WeChat will ask again");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
@@ -164,6 +164,18 @@ async fn hear(State(door): State<Door>, push: FromWechat) -> Response {
         xml = sealed_xml(crypt, now, &push.nonce, random, &xml);
     }
     ([(header::CONTENT_TYPE, "application/xml; charset=utf-8")], Body::from(xml)).into_response()
+}
+
+/// Hears a push in a task of its own: files are removed, or fetched, after the commit, also where WeChat has hung up by then.
+async fn to_the_end(
+    desk: &Desk,
+    inbound: &Inbound,
+    key: String,
+    event: Event,
+) -> Result<Option<conversation::Text>, StoreError> {
+    let (desk, from) = (desk.clone(), inbound.from.clone());
+    let heard = tokio::spawn(async move { desk.hear(from.as_str(), &key, event).await });
+    heard.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
 }
 
 /// Knowledge is checked to fit; a text of the office's own making may not.

@@ -177,7 +177,9 @@ async fn what_cannot_be_sent_is_refused_with_a_reason_and_the_draft_is_kept() {
     assert!(!house.holds_bytes(PDF), "what was refused is not kept");
     answer(&wang, &ticket, "可以。").await;
     house.receives("ming", "可以。").await;
-    let large = vec![0; 12 * 1024 * 1024];
-    assert_eq!(wang.sends_file(&ticket, "大.png", &large, "").await.status, 413);
+    let large = [PICTURE, &vec![0; 12 * 1024 * 1024]].concat();
+    let refused = wang.sends_file(&ticket, "大.png", &large, "写了一半的话").await;
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("文件太大：最多 10 MB") && refused.text().contains("写了一半的话"));
     assert!(pictures(&house, "ming").is_empty());
 }

@@ -21,6 +21,7 @@ async fn when_the_messages_of_a_window_are_used_wechat_is_not_asked_and_the_next
     let ticket = house.asks_staff("ming", "厂房屋顶能装光伏吗").await;
     let wang = house.colleague("王敏").await;
     assert!(wang.page(&ticket).await.text().contains("剩 48 小时 · 5/5 条"));
+    assert!(wang.page("/console").await.text().contains("剩 48 小时 · 5/5 条"), "in the list, too");
     for n in 1..=6 {
         answer(&wang, &ticket, &format!("第{n}句。")).await;
     }
