@@ -452,19 +452,6 @@ async fn a_rewrite_keeps_everything_and_the_order_of_messages_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_made_once_and_kept_under_its_name() {
-    for (dir, store) in stores() {
-        assert_eq!(store.secret("a", [1; 32]).await.unwrap(), [1; 32]);
-        assert_eq!(store.secret("a", [2; 32]).await.unwrap(), [1; 32]);
-        assert_eq!(store.secret("b", [2; 32]).await.unwrap(), [2; 32]);
-        store.rewrite(NOW).await.unwrap();
-        drop(store);
-        let again = SledStore::open(dir.path()).unwrap();
-        assert_eq!(again.secret("a", [3; 32]).await.unwrap(), [1; 32]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_else_was_tried_is_kept_with_a_message_beside_its_fate_and_the_oldest_makes_room() {
     for (_dir, store) in stores() {
         store.follower("o1", MING).await.unwrap();

@@ -1,9 +1,9 @@
-//! Every promise of `Store` about staff and sessions, on every store there is.
+//! Every promise of `Store` about staff, sessions and secrets, on every store there is.
 
 use crate::store_contract::{later, stores};
 use tokio::task::JoinSet;
 use xinqi::staff::{Role, Staff};
-use xinqi::store::Session;
+use xinqi::store::{Session, SledStore, Store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_first_administrators_one_is_taken_on() {
@@ -50,5 +50,18 @@ async fn a_session_is_prolonged_ended_and_forgotten() {
         for (token, kept) in [(2, false), (3, false), (4, true)] {
             assert_eq!(store.session(&[token; 32]).await.unwrap().is_some(), kept, "{token}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_made_once_and_kept_under_its_name() {
+    for (dir, store) in stores() {
+        assert_eq!(store.secret("a", [1; 32]).await.unwrap(), [1; 32]);
+        assert_eq!(store.secret("a", [2; 32]).await.unwrap(), [1; 32]);
+        assert_eq!(store.secret("b", [2; 32]).await.unwrap(), [2; 32]);
+        store.rewrite(later(1)).await.unwrap();
+        drop(store);
+        let again = SledStore::open(dir.path()).unwrap();
+        assert_eq!(again.secret("a", [3; 32]).await.unwrap(), [1; 32]);
     }
 }
