@@ -154,11 +154,7 @@ impl Desk {
                 follower
             }
             // Late words of WeChat's make nobody known.
-            Event::Noticed(_) => {
-                let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
-                follower
-            }
-            Event::Consented(ref templates) if templates.iter().all(|(_, allowed)| !allowed) => {
+            _ if is_afterwards(&event) => {
                 let Some(follower) = self.store.known_follower(openid).await? else { return Ok(None) };
                 follower
             }
@@ -314,6 +310,15 @@ impl Desk {
         // A line that came in between is left for the next look, so that "seen" and what was shown agree.
         lines.truncate(ticket.n_lines as usize);
         Ok(Some((ticket, lines)))
+    }
+}
+
+/// What is only of interest where the follower is known: the fate of a notice, a leave taken back.
+fn is_afterwards(event: &Event) -> bool {
+    match event {
+        Event::Noticed(_) => true,
+        Event::Consented(templates) => templates.iter().all(|(_, allowed)| !allowed),
+        _ => false,
     }
 }
 

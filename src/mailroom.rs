@@ -89,7 +89,8 @@ impl Mailroom {
         }
     }
 
-    /// Fetches what arrives until told to stop. What a stop or a crash interrupts is fetched by who first looks at it.
+    /// Fetches what arrives until told to stop. What a stop or a crash interrupts is fetched by who first looks at it, or
+    /// taken up at the next look of this task.
     pub async fn run(
         self: Arc<Self>,
         mut arrivals: mpsc::Receiver<Arrival>,
@@ -197,8 +198,12 @@ impl Mailroom {
 
     /// Removes all files of these tickets, now.
     pub async fn forget(&self, tickets: Vec<TicketId>) -> std::result::Result<(), MediaError> {
-        self.aside(move |files| tickets.iter().try_for_each(|ticket| files.remove_ticket(*ticket).map(drop)))
-            .await
+        self.aside(move |files| {
+            // One that fails keeps no other.
+            let removed = tickets.iter().map(|ticket| files.remove_ticket(*ticket).map(drop));
+            removed.fold(Ok(()), std::result::Result::and)
+        })
+        .await
     }
 
     /// How many bytes files take up, and how many they may.

@@ -28,7 +28,7 @@ pub struct TicketId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeliveryId(pub u64);
 
-/// Names one file of a ticket: a random number. In paths and addresses it is written as 16 hexadecimal digits.
+/// Names one file of a ticket. It follows from what brought the file. In paths and addresses it is written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileId(pub u64);
 

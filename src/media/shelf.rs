@@ -74,13 +74,9 @@ impl MediaStore {
         Ok(Self { dir: dir.to_owned(), limits, clock, used: Mutex::new(used) })
     }
 
-    /// Takes a file in: when this returns it is on the disk under its name. `name` is what the sender called it, for
-    /// people to read. Of a file that is refused nothing is kept, and nothing else is removed for its sake.
-    pub fn put(&self, ticket: TicketId, name: &str, bytes: &[u8]) -> Result<Media, MediaError> {
-        self.put_as(ticket, FileId(random()?), name, bytes)
-    }
-
-    /// The same under a given id. A file that is there already stays as it is.
+    /// Takes a file in under this id: when this returns it is on the disk. `name` is what the sender called it, for people to
+    /// read. Of a file that is refused nothing is kept, and nothing else is removed for its sake. One that is there already
+    /// stays as it is.
     pub fn put_as(
         &self,
         ticket: TicketId,
@@ -156,11 +152,6 @@ impl MediaStore {
             tickets.extend(item?.file_name().to_str().and_then(hex16).map(TicketId));
         }
         Ok(tickets)
-    }
-
-    /// Which files a ticket has, in no order.
-    pub fn list(&self, ticket: TicketId) -> Result<Vec<FileId>, MediaError> {
-        Ok(files(&self.folder(ticket))?.iter().map(|file| file.id).collect())
     }
 
     /// Removes one file, if it is there.
@@ -330,26 +321,35 @@ const fn on_disk(bytes: u64) -> u64 {
     bytes.next_multiple_of(BLOCK)
 }
 
-fn random() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|_| io::Error::other("系统不给随机数"))?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, MediaStore};
+    use super::{BLOCK, MediaStore, files};
     use crate::clock::{Clock, Timestamp};
-    use crate::media::{Kind, Limits, MediaError};
+    use crate::media::{Kind, Limits, Media, MediaError};
     use crate::ticket::{FileId, TicketId};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     const ONE: TicketId = TicketId(1);
     const TWO: TicketId = TicketId(u64::MAX);
     const PDF: &[u8] = b"%PDF-1.7\n...";
     const NOW: Timestamp = Timestamp::from_s(1_700_000_000);
+
+    static N_PUT: AtomicU64 = AtomicU64::new(1);
+
+    impl MediaStore {
+        /// A file under an id that no other has.
+        fn put(&self, ticket: TicketId, name: &str, bytes: &[u8]) -> Result<Media, MediaError> {
+            self.put_as(ticket, FileId(N_PUT.fetch_add(1, Ordering::Relaxed)), name, bytes)
+        }
+
+        /// Which files a ticket has, in no order.
+        fn list(&self, ticket: TicketId) -> Result<Vec<FileId>, MediaError> {
+            Ok(files(&self.folder(ticket))?.iter().map(|file| file.id).collect())
+        }
+    }
 
     fn open(dir: &Path, limits: Limits) -> MediaStore {
         MediaStore::open(&dir.join("media"), limits, Clock::standing_at(NOW)).unwrap()

@@ -56,13 +56,6 @@ pub enum RefusedKind {
     Unknown,
 }
 
-impl RefusedKind {
-    /// Whether the same news may still reach the person by another way (§7's ladder).
-    pub const fn leaves_another_way(self) -> bool {
-        matches!(self, Self::WindowClosed | Self::CountSpent | Self::NotAllowed | Self::NextRung)
-    }
-}
-
 /// By which interface something is sent.
 #[derive(Clone, Copy)]
 pub(super) enum Way {
@@ -365,7 +358,7 @@ mod tests {
     fn a_closed_way_is_called_by_its_name_and_a_wrong_field_by_its_own() {
         let why = |way: Way, code: i64, errmsg: &str| match judge(way, Some(code), errmsg) {
             Verdict::Done(Outcome::Refused { why, kind, .. }) => {
-                assert!(kind.leaves_another_way(), "{why}");
+                assert!(matches!(kind, RefusedKind::NotAllowed | RefusedKind::NextRung), "{why}");
                 why
             }
             _ => panic!("{code}"),
