@@ -246,7 +246,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::FakeWechat(options) => return rehearse::run(*options).await,
         Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
-            let role = Role::parse(&role).context("--role 要写 agent 或 admin")?;
+            let role = Role::parse(&role).context("--role 要写 agent、lead、admin 或 viewer")?;
             let department = match department {
                 Some(name) => Some(
                     Department::by_name(&name)

@@ -1,5 +1,6 @@
 //! Who works in the office: names, roles, passwords. Knows how a password is kept; nothing of sessions or pages.
 
+use crate::clock::Timestamp;
 use crate::knowledge::Department;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -12,8 +13,12 @@ use std::fmt;
 pub enum Role {
     /// Answers tickets (坐席).
     Agent,
+    /// Also decides for a department: assignments, extensions, disputed transfers (负责人).
+    Lead,
     /// Also looks after staff and knowledge (管理员).
     Admin,
+    /// Reads and changes nothing (只读).
+    Viewer,
 }
 
 impl Role {
@@ -21,18 +26,31 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Agent => "坐席",
+            Self::Lead => "负责人",
             Self::Admin => "管理员",
+            Self::Viewer => "只读",
         }
     }
 
-    /// From a command line or a form: `agent`/`坐席`, `admin`/`管理员`.
+    /// From a command line or a form: `agent`/`坐席`, `lead`/`负责人`, `admin`/`管理员`, `viewer`/`只读`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "agent" | "坐席" => Some(Self::Agent),
+            "lead" | "负责人" => Some(Self::Lead),
             "admin" | "管理员" => Some(Self::Admin),
+            "viewer" | "只读" => Some(Self::Viewer),
             _ => None,
         }
     }
+}
+
+/// Out of office (外出).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Until when.
+    pub until: Timestamp,
+    /// Who sees and answers meanwhile what is theirs (代理人).
+    pub deputy: String,
 }
 
 /// One member of staff.
@@ -42,8 +60,10 @@ pub struct Staff {
     pub name: String,
     /// What they may do.
     pub role: Role,
-    /// Where they work.
+    /// Where they work; `None`: in all departments.
     pub department: Option<Department>,
+    /// Out of office, and who stands in meanwhile.
+    pub away: Option<Away>,
     /// Argon2id in PHC form.
     password: String,
 }
@@ -104,7 +124,7 @@ impl Staff {
         let hash = hasher()
             .hash_password_with_salt(password.as_bytes(), &salt)
             .map_err(|_| Unfit("密码无法保存，请换一个"))?;
-        Ok(Self { name: name.to_owned(), role, department, password: hash.to_string() })
+        Ok(Self { name: name.to_owned(), role, department, away: None, password: hash.to_string() })
     }
 
     /// Whether this is their password. Slow on purpose.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 /// The format this program writes. Raise it when a stored shape changes.
-pub const FORMAT: u8 = 5;
+pub const FORMAT: u8 = 6;
 /// Holds [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"v";
 /// Holds the account the data belongs to.
