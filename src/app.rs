@@ -185,7 +185,12 @@ impl App {
         };
         let control = tokio::spawn(control::listen(&self.config.data_dir, reach)?);
         let mut stopping = stop.clone();
-        let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        let live = self.desk.live().clone();
+        let asked = async move {
+            drop(stopping.wait_for(|stop| *stop).await);
+            // Open pages listen for as long as they are let.
+            live.close();
+        };
         let served = tokio::spawn(web::serve(listener, router, web::Limits::default(), asked));
         let mut stop = stop;
         let all_done = async move {
@@ -278,6 +283,9 @@ async fn tick(
         refresh(&library, &clock).await;
         if let Err(error) = desk.lapse().await {
             tracing::error!(%error, "lapses could not be seen to");
+        }
+        if let Err(error) = desk.relay().await {
+            tracing::error!(%error, "what concerns other followers' tickets could not be done");
         }
         let now = clock.now();
         if now.local().hour() == REWRITE_AT && rewritten != Some(now.date()) {

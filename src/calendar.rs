@@ -139,6 +139,55 @@ impl Calendar {
         Deadline { at: Timestamp::from_local(DateTime::from_parts(date, Time::midnight())), tentative: true }
     }
 
+    /// How much office time lies between two moments; none where `to` is not later.
+    pub fn work_between(&self, from: Timestamp, to: Timestamp) -> Duration {
+        let (start, end) = (from.local(), to.local());
+        let mut work = 0;
+        let mut date = start.date();
+        for _ in 0..MAX_DAYS_AHEAD {
+            if date > end.date() {
+                break;
+            }
+            if self.is_workday(date) {
+                for (opens, closes) in &self.intervals {
+                    let from = if date == start.date() { start.time().max(*opens) } else { *opens };
+                    let to = if date == end.date() { end.time().min(*closes) } else { *closes };
+                    work += seconds_between(from, to).max(0);
+                }
+            }
+            let Ok(next) = date.tomorrow() else { break };
+            date = next;
+        }
+        Duration::from_secs(u64::try_from(work).unwrap_or(0))
+    }
+
+    /// The office time of one day.
+    pub fn day(&self) -> Duration {
+        let day: i64 = self.intervals.iter().map(|(opens, closes)| seconds_between(*opens, *closes)).sum();
+        Duration::from_secs(u64::try_from(day).unwrap_or(0))
+    }
+
+    /// So many working days later, at the same moment of office time.
+    pub fn days_later(&self, from: Deadline, days: u8) -> Deadline {
+        let later = self.deadline(from.at, self.day() * u32::from(days));
+        Deadline { tentative: later.tentative || from.tentative, ..later }
+    }
+
+    /// Ten o'clock, or when the office opens if that is later, on the next working day after this moment's.
+    pub fn next_workday(&self, after: Timestamp) -> Timestamp {
+        const TEN: Time = jiff::civil::time(10, 0, 0, 0);
+        let opens = self.intervals.first().map_or(TEN, |(opens, _)| *opens);
+        let mut date = after.date();
+        for _ in 0..MAX_DAYS_AHEAD {
+            let Ok(next) = date.tomorrow() else { break };
+            date = next;
+            if self.is_workday(date) {
+                break;
+            }
+        }
+        Timestamp::from_local(DateTime::from_parts(date, opens.max(TEN)))
+    }
+
     /// The last date whose holidays are known; `None` when no year is on file.
     pub fn known_until(&self) -> Option<Date> {
         let mut last = *self.years.first()?;
@@ -237,6 +286,24 @@ mod tests {
         assert_eq!(due("2026-12-31T16:30:00", 6), "2027-01-01 16:30 ?");
         assert_eq!(due("2027-01-08T16:30:00", 1), "2027-01-11 09:30 ?");
         assert_eq!(shipped().known_until().unwrap().to_string(), "2026-12-31");
+    }
+
+    #[test]
+    fn office_time_between_two_moments_leaves_out_lunch_nights_and_holidays() {
+        let between = |from, to| shipped().work_between(at(from), at(to)).as_secs();
+        assert_eq!(between("2026-11-24T11:00:00", "2026-11-24T14:00:00"), 3_600);
+        assert_eq!(between("2026-11-24T16:30:00", "2026-11-25T09:30:00"), 3_600);
+        assert_eq!(between("2026-09-30T16:30:00", "2026-10-08T09:30:00"), 3_600);
+        assert_eq!(between("2026-11-24T14:00:00", "2026-11-24T11:00:00"), 0);
+        let due = shipped().deadline(at("2026-11-24T11:00:00"), Duration::from_secs(6 * 3600));
+        assert_eq!(between("2026-11-24T11:00:00", &due.at.local().to_string()), 6 * 3600);
+    }
+
+    #[test]
+    fn days_are_working_days() {
+        let due = shipped().deadline(at("2026-11-27T15:00:00"), Duration::from_secs(3600));
+        assert_eq!(shipped().days_later(due, 1).at.to_string(), "2026-11-30 16:00");
+        assert_eq!(shipped().next_workday(at("2026-11-27T15:00:00")).to_string(), "2026-11-30 10:00");
     }
 
     #[test]

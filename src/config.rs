@@ -131,6 +131,7 @@ struct TicketsConfig {
     answer_within_min: u32,
     max_open: u8,
     max_messages_per_min: u16,
+    undo_s: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -457,6 +458,7 @@ impl Config {
             answer_within: Duration::from_secs(u64::from(self.tickets.answer_within_min) * 60),
             max_per_minute: self.tickets.max_messages_per_min,
             max_open_tickets: usize::from(self.tickets.max_open),
+            undo: Duration::from_secs(u64::from(self.tickets.undo_s)),
         }
     }
 

@@ -1,14 +1,19 @@
 //! The desk: recall → step → commit, again if somebody was faster. The only road from a happening to the store.
 //! Knows the order of things; what is decided is `conversation`'s business, what is kept is `store`'s.
 
+use crate::audit::Deed;
 use crate::calendar::Calendar;
 use crate::clock::{Clock, Timestamp};
-use crate::conversation::{self, Cause, Event, Happening, Office, Refusal, Settings, StaffAct, Text};
+use crate::conversation::{
+    self, Cause, Event, Happening, Intake, Office, Refusal, Settings, StaffAct, Text,
+};
+use crate::knowledge::replies::CannedReply;
 use crate::knowledge::{Asked, Knowledge};
+use crate::live::Live;
 use crate::mailroom::{Arrival, Mailroom};
 use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
-use crate::ticket::{Change, FollowerId, Number, TicketId};
+use crate::ticket::{Change, FollowerId, Number, Ticket, TicketId};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -23,6 +28,8 @@ pub struct Handbook {
     pub knowledge: Knowledge,
     /// The working hours.
     pub calendar: Calendar,
+    /// What staff say again and again.
+    pub replies: Vec<CannedReply>,
 }
 
 /// The desk. Cheap to clone.
@@ -35,6 +42,7 @@ pub struct Desk {
     clock: Clock,
     courier: Arc<Notify>,
     gone: Arc<Gone>,
+    live: Arc<Live>,
     /// Where files arrive and are kept; `None` where there are none.
     post: Option<(Arc<Mailroom>, mpsc::Sender<Arrival>)>,
 }
@@ -105,7 +113,8 @@ impl Desk {
     ) -> Self {
         let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
         let gone = Arc::new(Gone::new());
-        Self { store, handbook, settings, thinker, clock, courier, gone, post: None }
+        let live = Arc::new(Live::new((gone.salt >> 32) as u32));
+        Self { store, handbook, settings, thinker, clock, courier, gone, live, post: None }
     }
 
     /// The same with a mailroom, which is told of files through `arrivals`.
@@ -116,6 +125,11 @@ impl Desk {
     /// Where files are.
     pub fn mailroom(&self) -> Option<&Arc<Mailroom>> {
         self.post.as_ref().map(|(mailroom, _)| mailroom)
+    }
+
+    /// What happens now, for pages that are open.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// The store, for reading.
@@ -169,32 +183,71 @@ impl Desk {
             }
         };
         let happening = Happening { cause: cause(&["wechat", key]), follower, event };
-        let reply = self.happen(&happening).await?.0;
+        let done = self.happen(&happening, None).await?;
         if happening.event == Event::Left {
             // Words of theirs may be among the questions asked last.
             self.handbook.load().knowledge.forget_questions();
         }
-        Ok(reply)
+        self.relay_after(&done).await?;
+        Ok(done.reply)
     }
 
     /// Something a member of staff did; `key` is their form's, so that a double click counts once.
     pub async fn act(&self, key: &str, act: StaffAct) -> Result<std::result::Result<(), Refusal>> {
         let Some(ticket) = self.store.ticket(act.ticket).await? else { return Ok(Err(Refusal::Gone)) };
+        let number = ticket.number.map(|number| format!("{}-{number}", number.year)).unwrap_or_default();
+        let deed = Deed::new(self.clock.now(), &act.by, act.act.name(), &number);
         let cause = cause(&["form", key]);
         let happening = Happening { cause, follower: ticket.follower, event: Event::Staff(act) };
-        Ok(match self.happen(&happening).await?.1 {
-            Some(refusal) => Err(refusal),
-            None => Ok(()),
-        })
+        let done = self.happen(&happening, Some(deed)).await?;
+        self.relay_after(&done).await?;
+        Ok(done.refusal.map_or(Ok(()), Err))
+    }
+
+    /// Somebody called or came by, and a member of staff wrote it down; the ticket it became. Who asks gets a name that
+    /// follows from the form, so that a double click is one asker and one ticket.
+    pub async fn lodge(&self, key: &str, intake: Intake) -> Result<std::result::Result<TicketId, Refusal>> {
+        let deed = Deed::new(self.clock.now(), &intake.by, "登记来电来访", "");
+        let follower = FollowerId(cause(&["caller", key]).0);
+        let happening = Happening { cause: cause(&["form", key]), follower, event: Event::Lodged(intake) };
+        let done = self.happen(&happening, Some(deed)).await?;
+        if let Some(refusal) = done.refusal {
+            return Ok(Err(refusal));
+        }
+        let memory = self.store.recall(follower).await?;
+        Ok(memory.tickets.first().map(|ticket| ticket.id).ok_or(Refusal::Gone))
     }
 
     /// Something the courier found out, or the clock brought; `key` makes it unique among the follower's.
     pub async fn note(&self, follower: FollowerId, key: &str, event: Event) -> Result<()> {
         let cause = cause(&["note", &follower.0.to_string(), key]);
-        self.happen(&Happening { cause, follower, event }).await.map(drop)
+        self.happen(&Happening { cause, follower, event }, None).await.map(drop)
     }
 
-    async fn happen(&self, happening: &Happening) -> Result<(Option<Text>, Option<Refusal>)> {
+    /// What turns of others have left to be done: each is a turn of the follower it concerns. What a crash interrupts is done
+    /// by the next look; under the same cause it counts once.
+    pub async fn relay(&self) -> Result<()> {
+        const MAX_ROUNDS: usize = 8;
+        for _ in 0..MAX_ROUNDS {
+            let relays = self.store.relays(64).await?;
+            if relays.is_empty() {
+                return Ok(());
+            }
+            for (seq, relay) in relays {
+                let event = Event::Relayed(relay.what);
+                let happening = Happening { cause: relay.cause, follower: relay.follower, event };
+                self.happen(&happening, None).await?;
+                self.store.relayed(seq).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn relay_after(&self, done: &Done) -> Result<()> {
+        if done.relays { self.relay().await } else { Ok(()) }
+    }
+
+    async fn happen(&self, happening: &Happening, deed: Option<Deed>) -> Result<Done> {
         let memory = self.store.recall(happening.follower).await?;
         let vector = match conversation::question(&self.settings, self.clock.now(), &memory, happening) {
             Some(question) if self.wants_vector(question) => self.thinker.vector(question).await,
@@ -217,8 +270,10 @@ impl Desk {
             // waits, like the first, until it is on disk.
             if let Some(refusal) = step.refusal.clone().filter(|_| memory.replied(happening.cause).is_none())
             {
-                return Ok((None, Some(refusal)));
+                return Ok(Done { reply: None, refusal: Some(refusal), relays: false });
             }
+            let relays = !step.relays.is_empty();
+            let changed: Vec<Ticket> = step.changes.iter().map(|change| change.ticket.clone()).collect();
             let promises = !step.says.is_empty() || !step.settles.is_empty();
             let (arrived, erased) = (arrivals(&step), step.erases.clone());
             let turn = Turn {
@@ -227,6 +282,7 @@ impl Desk {
                 made_from: memory.version,
                 at: now,
                 step,
+                deed: deed.clone(),
             };
             match self.store.commit(turn).await? {
                 Commit::Done(reply) => {
@@ -234,12 +290,13 @@ impl Desk {
                     if promises {
                         self.courier.notify_one();
                     }
-                    return Ok((reply, None));
+                    changed.iter().for_each(|ticket| self.live.announce(ticket));
+                    return Ok(Done { reply, refusal: None, relays });
                 }
                 Commit::Repeated(reply) => {
                     // What a first time left undone of an erasure.
                     self.post(Vec::new(), erased).await?;
-                    return Ok((reply, None));
+                    return Ok(Done { reply, refusal: None, relays });
                 }
                 Commit::Stale => {}
             }
@@ -311,6 +368,15 @@ impl Desk {
         lines.truncate(ticket.n_lines as usize);
         Ok(Some((ticket, lines)))
     }
+}
+
+/// What came of a happening.
+struct Done {
+    reply: Option<Text>,
+    /// Why nothing was done.
+    refusal: Option<Refusal>,
+    /// Something has to happen to others' tickets.
+    relays: bool,
 }
 
 /// What is only of interest where the follower is known: the fate of a notice, a leave taken back.

@@ -13,6 +13,8 @@ pub mod knowledge;
 
 pub mod ticket;
 
+pub mod mask;
+
 pub mod media;
 
 pub mod window;
@@ -27,7 +29,13 @@ pub mod words;
 
 pub mod conversation;
 
+pub mod access;
+
+pub mod audit;
+
 pub mod store;
+
+pub mod live;
 
 pub mod wechat;
 

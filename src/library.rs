@@ -3,7 +3,7 @@
 
 use crate::calendar::Calendar;
 use crate::desk::Handbook;
-use crate::knowledge::{Knowledge, Thresholds};
+use crate::knowledge::{Knowledge, Thresholds, replies};
 use crate::notices::Notices;
 use crate::thinker::Thinker;
 use arc_swap::ArcSwap;
@@ -129,9 +129,12 @@ pub fn load(dir: &Path, thresholds: Thresholds) -> Result<Handbook, Vec<String>>
     let calendar = Calendar::load(&dir.join("calendar")).map_err(|list| {
         list.iter().map(|error| format!("{}:1: {}", error.file.display(), error.what)).collect::<Vec<_>>()
     });
-    match (knowledge, calendar) {
-        (Ok(knowledge), Ok(calendar)) => Ok(Handbook { knowledge, calendar }),
-        (knowledge, calendar) => Err(knowledge.err().into_iter().chain(calendar.err()).flatten().collect()),
+    let replies = replies::load(dir).map_err(|error| vec![error]);
+    match (knowledge, calendar, replies) {
+        (Ok(knowledge), Ok(calendar), Ok(replies)) => Ok(Handbook { knowledge, calendar, replies }),
+        (knowledge, calendar, replies) => {
+            Err(knowledge.err().into_iter().chain(calendar.err()).chain(replies.err()).flatten().collect())
+        }
     }
 }
 

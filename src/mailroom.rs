@@ -401,24 +401,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_s(1_795_480_000);
 
     fn ticket(id: u64) -> Ticket {
-        Ticket {
-            id: TicketId(id),
-            number: None,
-            follower: FollowerId(7),
-            opened_at: NOW,
-            changed_at: NOW,
-            subject: "问".into(),
-            category: Category::Service,
-            department: Department::Desk,
-            stage: Stage::Waiting,
-            deadline: Deadline { at: NOW, tentative: false },
-            contact: None,
-            assignee: None,
-            n_lines: 0,
-            considered: Vec::new(),
-            answered_at: None,
-            rating: None,
-        }
+        let deadline = Deadline { at: NOW, tentative: false };
+        Ticket::new(TicketId(id), FollowerId(7), NOW, (Category::Service, Department::Desk), deadline)
     }
 
     fn sent(at: Timestamp, file: u64) -> Line {
@@ -441,7 +425,7 @@ mod tests {
         }
         let memory = Memory { tickets: vec![change.ticket.clone()], ..Memory::default() };
         let step = Step { memory, changes: vec![change], ..Step::default() };
-        let turn = Turn { cause: Cause(1), follower: FollowerId(7), made_from: 0, at: NOW, step };
+        let turn = Turn { cause: Cause(1), follower: FollowerId(7), made_from: 0, at: NOW, step, deed: None };
         store.commit(turn).await.unwrap();
         files.put_as(TicketId(1), FileId(3), "图片", b"GIF89a\x01\0\x01\0").unwrap();
         let client = Client::new("http://127.0.0.1:1", "wx1", Secret::new("s"), clock.clone()).unwrap();

@@ -106,6 +106,7 @@ pub fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> Badge {
         Stage::NeedsInfo => return quiet("等用户补充"),
         Stage::Answered => return quiet("等用户评价"),
         Stage::Closed => return quiet("未评价"),
+        Stage::Merged => return quiet("随主单答复"),
         Stage::Left => return quiet("已删除"),
         Stage::Rated => return quiet(ticket.rating.map_or("已评价", |rating| rating.name())),
     }
@@ -119,21 +120,17 @@ pub fn deadline(ticket: &Ticket, now: Timestamp, calendar: &Calendar) -> Badge {
 }
 
 /// How long a ticket has stood as it does, seen from the office.
-pub fn waited(ticket: &Ticket, last_word: Option<Timestamp>, now: Timestamp) -> String {
+pub fn waited(ticket: &Ticket, now: Timestamp) -> String {
     match ticket.stage {
         Stage::Waiting | Stage::Working => {
             // A question after an answer is as old as itself, not as the ticket.
-            let since = if ticket.answered_at.is_some() {
-                last_word.unwrap_or(ticket.changed_at)
-            } else {
-                ticket.opened_at
-            };
-            format!("等了 {}", span(now.since(since)))
+            format!("等了 {}", span(now.since(ticket.owed_since.unwrap_or(ticket.changed_at))))
         }
         Stage::NeedsInfo => format!("问了 {}", span(now.since(ticket.changed_at))),
         Stage::Answered => {
             format!("{}前答复", span(now.since(ticket.answered_at.unwrap_or(ticket.changed_at))))
         }
+        Stage::Merged => format!("等了 {}", span(now.since(ticket.opened_at))),
         Stage::Closed | Stage::Rated | Stage::Left => format!("{}前办结", span(now.since(ticket.changed_at))),
     }
 }
@@ -145,7 +142,7 @@ pub fn stage_class(stage: Stage) -> &'static str {
         Stage::Working => "working",
         Stage::NeedsInfo => "asked",
         Stage::Answered => "answered",
-        Stage::Closed | Stage::Rated | Stage::Left => "over",
+        Stage::Closed | Stage::Rated | Stage::Left | Stage::Merged => "over",
     }
 }
 

@@ -119,7 +119,7 @@ impl Robot {
             self.console.as_ref().map(|url| format!("{url}/tickets/{}", words::number_in_path(number)));
         let mut said = vec![ticket.category.name().to_owned(), ticket.department.name().to_owned()];
         if news != News::Opened {
-            said.push(words::waited(ticket, None, now));
+            said.push(words::waited(ticket, now));
         }
         said.push(words::deadline(ticket, now, calendar).text);
         let said = said.join("，");

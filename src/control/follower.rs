@@ -1,5 +1,6 @@
 //! One follower by hand: everything that is kept of them, or none of it any more.
 
+use crate::audit::Deed;
 use crate::clock::Timestamp;
 use crate::conversation::{self, Cause};
 use crate::store::{Commit, Store, Turn};
@@ -9,6 +10,9 @@ use serde_json::{Value, json};
 
 /// Others of the same follower may be faster so often.
 const MAX_ATTEMPTS: usize = 100;
+
+/// Who does what is done by hand.
+const BY_COMMAND: &str = "命令行";
 
 async fn known(store: &dyn Store, openid: &str) -> anyhow::Result<FollowerId> {
     let known = store.known_follower(openid).await?;
@@ -23,7 +27,8 @@ pub async fn erase(store: &dyn Store, now: Timestamp, openid: &str) -> anyhow::R
         let (step, made_from) = (conversation::erasure(&memory), memory.version);
         // Nothing looks for the cause of what leaves nothing behind.
         let tickets = step.erases.clone().unwrap_or_default();
-        let turn = Turn { cause: Cause(0), follower, made_from, at: now, step };
+        let deed = Deed::new(now, BY_COMMAND, "删除用户资料", &format!("{follower:?}"));
+        let turn = Turn { cause: Cause(0), follower, made_from, at: now, step, deed: Some(deed) };
         if store.commit(turn).await? != Commit::Stale {
             return Ok(tickets);
         }
@@ -59,7 +64,7 @@ fn of_ticket(ticket: &Ticket, lines: &[Line]) -> Value {
         let author = match &line.author {
             Author::Follower => "用户",
             Author::Bot => "自动答复",
-            Author::Staff(name) => name,
+            Author::Staff(name) | Author::Note(name) => name,
             Author::System => "系统",
         };
         let file = line.enclosure.as_ref().map(|enclosure| enclosure.name.to_string());

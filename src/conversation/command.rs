@@ -54,11 +54,20 @@ pub fn command(text: &str) -> Option<Command> {
         "继续" => Command::More,
         "没用" | "不对" | "没有用" | "答非所问" | "不是这个" | "不是这个意思" | "没帮助" | "没有帮助"
         | "错了" | "不是我要的" | "都不是" | "不是我问的" => Command::Useless,
-        "满意" | "很满意" | "非常满意" => Command::Rate(Rating::Good),
-        "一般" | "一般般" => Command::Rate(Rating::Fair),
-        "不满意" | "很不满意" | "非常不满意" => Command::Rate(Rating::Bad),
-        _ => return None,
+        "非常满意" | "很满意" | "十分满意" => Command::Rate(Rating::BEST),
+        "满意" => Command::Rate(Rating::GOOD),
+        "一般" | "一般般" => Command::Rate(Rating::FAIR),
+        "不满意" => Command::Rate(Rating::BAD),
+        "很不满意" | "非常不满意" | "十分不满意" => Command::Rate(Rating::WORST),
+        word => return points(word).map(Command::Rate),
     })
+}
+
+/// 5分, 打4分, 3星.
+fn points(word: &str) -> Option<Rating> {
+    let digit = word.strip_prefix('打').or_else(|| word.strip_prefix("评")).unwrap_or(word);
+    let digit = digit.strip_suffix('分').or_else(|| digit.strip_suffix('星'))?;
+    Rating::new(digit.parse().ok()?)
 }
 
 /// The number of a ticket where there is nothing else but the words around it: 编号1124007呢. An amount in a sentence is none.

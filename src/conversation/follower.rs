@@ -4,12 +4,14 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
-use super::staff;
+use super::{desk_work, staff};
 use super::telling::{answer, chosen, list, offer, percent, show};
-use super::{Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, State, Text, Turn};
+use super::{
+    Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, State, Text, Told, Turn,
+};
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, EntryId, Knowledge, MAX_REPLY, shorten};
-use crate::ticket::{Author, Considered, Enclosure, FileId, Number, Rating, Stage, Ticket, TicketId};
+use crate::ticket::{Author, Considered, Enclosure, FileId, Number, Rating, Ticket, TicketId};
 use crate::window::Trigger;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,6 +56,10 @@ pub(super) fn said(turn: &mut Turn<'_>, text: &str, trigger: Trigger) {
                 (Some(id), _) => show(turn, &id, place.as_ref()),
                 (None, Some(ticket)) => follow_up(turn, ticket, &text),
                 (None, None) => answer(turn, &text),
+            },
+            (State::Rating { .. }, Some(ticket)) => match points(&text) {
+                Some(rating) => rate(turn, rating, &text),
+                None => follow_up(turn, ticket, &text),
             },
             (_, Some(ticket)) => follow_up(turn, ticket, &text),
             (_, None) => answer(turn, &text),
@@ -337,6 +343,7 @@ fn human(turn: &mut Turn<'_>) {
         return;
     }
     let question = last_question(turn);
+    turn.told = Some(Told::ToStaff);
     escalate(turn, question, Why::Wanted);
 }
 
@@ -364,6 +371,7 @@ fn useless(turn: &mut Turn<'_>, text: &str) {
     let n = if turn.now.since(last) > MISS_MEMORY { 0 } else { n };
     if n >= 1 {
         turn.memory.misses = (0, turn.now);
+        turn.told = Some(Told::ToStaff);
         escalate(turn, Some((question, considered)), Why::Useless);
         return;
     }
@@ -386,27 +394,27 @@ fn rate(turn: &mut Turn<'_>, rating: Rating, text: &str) {
     let id = match (rated(turn), turn.memory.held()) {
         (Some(id), _) => id,
         (None, Some(id)) => return follow_up(turn, id, text),
-        (None, None) if rating == Rating::Bad => return useless(turn, text),
+        (None, None) if rating.is_bad() => return useless(turn, text),
         (None, None) => return turn.answer(phrases::NOTHING_TO_RATE),
     };
-    let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let line = turn.line(Author::Follower, format!("评价：{}", rating.name()));
-    let Some(change) = turn.change(id) else { return turn.answer(phrases::NOTHING_TO_RATE) };
-    change.ticket.rating = Some(rating);
-    change.write(line);
-    if rating == Rating::Bad {
-        (change.ticket.stage, change.ticket.deadline) = (Stage::Working, deadline);
-    } else {
-        change.ticket.stage = Stage::Rated;
+    if !desk_work::rate(turn, id, rating, line) {
+        return turn.answer(phrases::NOTHING_TO_RATE);
     }
-    let reply = phrases::rated(rating, &change.ticket);
-    if rating == Rating::Bad {
+    let Some(reply) = turn.change(id).map(|change| phrases::rated(rating, &change.ticket)) else { return };
+    if rating.is_bad() {
         turn.memory.state = State::WithStaff(id);
     } else if turn.memory.held() == Some(id) {
         // Who is in the middle of another ticket stays there.
         turn.memory.state = State::Answering;
     }
     turn.answer(reply);
+}
+
+/// A single digit is a rating only where one was asked for.
+fn points(text: &str) -> Option<Rating> {
+    let word = crate::knowledge::normalise(text);
+    Rating::new(word.parse().ok().filter(|_| word.len() == 1)?)
 }
 
 /// The ticket a rating is about: the one whose answer asked for it; for who is in the middle of another one, the ticket

@@ -1,17 +1,22 @@
 //! From the bot to people: tickets opened, and what is added to them while staff have them.
 
+use super::desk_work::{cleaned, take_up_again};
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
-use super::{Exchange, Reply, State, Text, Turn};
+use super::{Exchange, Intake, Refusal, Relayed, Reply, State, Text, Told, Turn};
 use crate::bubble;
+use crate::calendar::Deadline;
+use crate::clock::Timestamp;
 use crate::knowledge::{Category, Department, shorten};
-use crate::ticket::{Author, Change, Considered, Stage, Ticket, TicketId};
+use crate::ticket::{Author, Began, Change, Considered, Stage, Ticket, TicketId};
 use std::time::Duration;
 
 /// At most one receipt in this time for what is added to a ticket.
 const RECEIPT_EVERY: Duration = Duration::from_secs(600);
 
 const MAX_SUBJECT_CHARS: usize = 60;
+/// A question that staff write down.
+const MAX_QUESTION_CHARS: usize = 2_000;
 
 /// A person must answer: a new ticket, or one more line of the newest where there are too many.
 pub(super) fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Considered>)>, why: Why) {
@@ -34,7 +39,12 @@ pub(super) fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Consider
         return;
     }
     let describe = question.is_none();
-    let ticket = new_ticket(turn, question);
+    let began = match why {
+        Why::Unknown => Began::Unknown,
+        Why::Wanted => Began::Wanted,
+        Why::Useless => Began::Useless,
+    };
+    let ticket = new_ticket(turn, question, began);
     let ask_contact = ticket.contact.is_none();
     let reply = phrases::opened(why, ticket.deadline, describe, ask_contact, turn.office.knowledge.office());
     let mut change = Change::of(&ticket, turn.now);
@@ -44,10 +54,38 @@ pub(super) fn escalate(turn: &mut Turn<'_>, question: Option<(Text, Vec<Consider
     turn.memory.state = State::WithStaff(ticket.id);
     turn.memory.receipt_at = Some(turn.now);
     turn.changes.push(change);
+    turn.opened = Some(began);
     turn.answer(reply);
 }
 
-fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Ticket {
+/// Somebody called or came by; staff wrote it down, and answer in the same way.
+pub(super) fn lodge(turn: &mut Turn<'_>, intake: &Intake) {
+    let question = shorten(intake.question.replace(super::NUMBER, "").trim(), MAX_QUESTION_CHARS);
+    if question.is_empty() {
+        return turn.refusal = Some(Refusal::Empty);
+    }
+    let profile = cleaned(&intake.profile);
+    let contact: Vec<&str> =
+        [&profile.alias, &profile.phone, &profile.enterprise].into_iter().flatten().map(|part| &**part).collect();
+    turn.memory.contact = (!contact.is_empty()).then(|| contact.join("，").into());
+    turn.memory.profile = profile;
+    let asked = turn.office.ask(&question, turn.now);
+    let considered = super::telling::considered(&asked.candidates, &[]);
+    let mut ticket = new_ticket(turn, Some((question.as_str().into(), considered)), Began::Typed);
+    ticket.origin = intake.origin;
+    ticket.department = intake.department.unwrap_or(ticket.department);
+    ticket.category = intake.category.unwrap_or(ticket.category);
+    ticket.is_confidential = intake.is_confidential;
+    // Who wrote it down sees what becomes of it.
+    ticket.watchers.push(intake.by.clone());
+    let mut change = Change::of(&ticket, turn.now);
+    change.write(turn.line(Author::System, format!("{} 登记（{}）", intake.by, intake.origin.name())));
+    change.write(turn.line(Author::Follower, question));
+    turn.changes.push(change);
+    turn.opened = Some(Began::Typed);
+}
+
+fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>, began: Began) -> Ticket {
     let knowledge = turn.office.knowledge;
     let (subject, considered) = match &question {
         Some((text, considered)) => {
@@ -56,25 +94,14 @@ fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>) -> Tic
         None => (phrases::NO_QUESTION_YET.to_owned(), Vec::new()),
     };
     let asked = question.as_ref().map(|(text, _)| knowledge.ask(text, None, turn.now.date()));
-    let (category, department) =
-        asked.as_ref().map_or((Category::Service, Department::Desk), |asked| asked.filed);
+    let filed = asked.as_ref().map_or((Category::Service, Department::Desk), |asked| asked.filed);
+    let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     Ticket {
-        id: turn.cause.ticket(),
-        number: None,
-        follower: turn.follower,
-        opened_at: turn.now,
-        changed_at: turn.now,
         subject: shorten(&subject, MAX_SUBJECT_CHARS).into(),
-        category,
-        department,
-        stage: Stage::Waiting,
-        deadline: turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within),
         contact: turn.memory.contact.clone(),
-        assignee: None,
-        n_lines: 0,
         considered,
-        answered_at: None,
-        rating: None,
+        began,
+        ..Ticket::new(turn.cause.ticket(), turn.follower, turn.now, filed, deadline)
     }
 }
 
@@ -112,10 +139,11 @@ fn author(exchange: &Exchange) -> Author {
 
 /// More for a ticket that staff have: appended, with a receipt now and then; an answered one is taken up again.
 pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
-    if turn.memory.is_over(id) {
+    if !takes_words(turn, id) {
         turn.memory.state = State::Answering;
         return super::telling::answer(turn, text);
     }
+    turn.told = Some(Told::ToStaff);
     turn.memory.hold(id);
     if !append(turn, id, text, true)
         && let Some(ticket) = turn.memory.ticket(id)
@@ -126,9 +154,20 @@ pub(super) fn follow_up(turn: &mut Turn<'_>, id: TicketId, text: &str) {
     }
 }
 
+/// What a follower writes within seven days of the answer belongs to it (重开).
+pub(super) const REOPENS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The ticket still takes words: it is not over, or was closed only lately.
+fn takes_words(turn: &Turn<'_>, id: TicketId) -> bool {
+    turn.memory.ticket(id).is_some_and(|ticket| match ticket.stage {
+        Stage::Closed => ticket.closed_at.is_some_and(|at| turn.now.since(at) <= REOPENS),
+        stage => !stage.is_over(),
+    })
+}
+
 /// Adds the follower's words to a ticket; `false` if it takes no more: it is full, or closed, and nobody looks into it.
 pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt: bool) -> bool {
-    if turn.memory.is_over(id) {
+    if !takes_words(turn, id) {
         return false;
     }
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
@@ -151,9 +190,10 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
         Some(_) => phrases::contact_noted(&change.ticket),
         None => phrases::receipt(&change.ticket),
     };
-    // What was asked for has come, or there is a new question after the answer: the office owes an answer again.
-    if matches!(change.ticket.stage, Stage::NeedsInfo | Stage::Answered) {
-        (change.ticket.stage, change.ticket.deadline) = (Stage::Working, deadline);
+    owe(&mut change.ticket, (office, now), deadline);
+    let merged = change.ticket.merged_into.filter(|_| change.ticket.stage == Stage::Merged);
+    if let (Some((follower, into, _)), Some(from)) = (merged, change.ticket.number) {
+        turn.relay(follower, Relayed::Words { ticket: into, from, text: text.into() });
     }
     if contact.is_some() {
         (turn.memory.contact, turn.memory.contact_asked) = (contact.clone(), None);
@@ -164,6 +204,26 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
         turn.answer(receipt);
     }
     true
+}
+
+/// The follower wrote: the office owes them a word. Where it had asked them something the clock runs on with what was left of
+/// it; a question after an answer is a new one.
+fn owe(ticket: &mut Ticket, (office, now): (&super::Office<'_>, Timestamp), deadline: Deadline) {
+    ticket.snoozed_until = None;
+    match ticket.stage {
+        Stage::NeedsInfo => {
+            ticket.stage = Stage::Working;
+            if let Some(left) = ticket.left_s.take().filter(|left| *left > 0) {
+                ticket.deadline = office.calendar.deadline(now, Duration::from_secs(u64::from(left)));
+            }
+        }
+        Stage::Answered | Stage::Closed => {
+            take_up_again(ticket, now);
+            ticket.deadline = deadline;
+        }
+        _ => {}
+    }
+    ticket.owed_since.get_or_insert(now);
 }
 
 /// Contact data, where a text looks like it: a telephone number, or a short line that names a person.

@@ -1,9 +1,9 @@
 //! What ends by itself: a choice after half an hour, a question for a rating after two days, an answered ticket after
 //! seven. Knows spans and states; whoever wakes it up is no business of this module.
 
-use super::{Memory, State, Turn};
+use super::{Memory, State, Turn, phrases, staff};
 use crate::clock::Timestamp;
-use crate::ticket::{Author, Stage, Ticket};
+use crate::ticket::{Author, CallBack, Origin, Stage, Ticket};
 use std::time::Duration;
 
 /// How long numbers may be chosen from an offer.
@@ -32,17 +32,44 @@ pub(super) fn lapse(turn: &mut Turn<'_>) {
     for id in due {
         let why = if turn.memory.is_unseen(id) { UNSEEN_CLOSED } else { ANSWERED_CLOSED };
         let line = turn.line(Author::System, why);
+        let now = turn.now;
         if let Some(change) = turn.change(id) {
-            change.ticket.stage = Stage::Closed;
+            (change.ticket.stage, change.ticket.closed_at) = (Stage::Closed, Some(now));
             change.write(line);
         }
         if turn.memory.state == State::WithStaff(id) {
             turn.memory.state = State::Answering;
         }
     }
+    ask_how_it_was(turn);
     // What follows in this turn finds the tickets as they are now.
     for change in &turn.changes {
         turn.memory.put(change.ticket.clone());
+    }
+}
+
+/// The day after closing (回访): the account asks where it may still write, else staff call.
+fn ask_how_it_was(turn: &mut Turn<'_>) {
+    let now = turn.now;
+    let is_due = |ticket: &&Ticket| matches!(ticket.call_back, CallBack::Planned(at) if at <= now);
+    let due: Vec<_> = turn.memory.tickets.iter().filter(is_due).map(|ticket| ticket.id).collect();
+    for id in due {
+        let Some(ticket) = turn.memory.ticket(id) else { continue };
+        let text = phrases::call_back(ticket, turn.office.settings.tappable);
+        let may_write = turn.office.settings.customer_service
+            && ticket.origin == Origin::Wechat
+            && !turn.memory.is_unseen(id)
+            && turn.memory.window.may_send(now).is_ok();
+        if let Some(change) = turn.change(id) {
+            change.ticket.call_back = if may_write { CallBack::Done } else { CallBack::ForStaff };
+        }
+        if may_write {
+            staff::tell(turn, id, &text);
+            let until = now.after(RATING);
+            if turn.memory.held().is_none() {
+                turn.memory.state = State::Rating { ticket: id, until };
+            }
+        }
     }
 }
 
@@ -53,7 +80,11 @@ pub(super) fn next(memory: &Memory) -> Option<Timestamp> {
         _ => None,
     };
     let tickets = memory.tickets.iter().filter_map(|ticket| closes_at(memory, ticket));
-    state.into_iter().chain(tickets).min()
+    let call_backs = memory.tickets.iter().filter_map(|ticket| match ticket.call_back {
+        CallBack::Planned(at) => Some(at),
+        _ => None,
+    });
+    state.into_iter().chain(tickets).chain(call_backs).min()
 }
 
 /// When an answered ticket closes by itself.

@@ -4,11 +4,12 @@
 use super::{Cause, Channel, NoticeFate, Text};
 use crate::clock::Timestamp;
 use crate::knowledge::{EntryId, Place};
-use crate::ticket::{Considered, DeliveryId, Enclosure, Ticket, TicketId};
+use crate::ticket::{Considered, DeliveryId, Enclosure, Profile, Stage, Ticket, TicketId};
 use crate::window::Book;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the conversation with a follower stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -132,6 +133,21 @@ pub struct NoticeSent {
     pub known_by: Text,
 }
 
+/// An answer that can still be taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its ticket.
+    pub ticket: TicketId,
+    /// Its messages.
+    pub deliveries: Vec<DeliveryId>,
+    /// It leaves at that moment.
+    pub until: Timestamp,
+    /// How the ticket stood before, without its history.
+    pub before: Box<Ticket>,
+    /// The stage the answer brought it to.
+    pub stage: Stage,
+}
+
 /// All that is remembered of one follower.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
@@ -174,6 +190,10 @@ pub struct Memory {
     pub notices: VecDeque<NoticeSent>,
     /// What WeChat said of notices before it was noted that they were sent.
     pub early: VecDeque<NoticeFate>,
+    /// Who they are, as far as staff know.
+    pub profile: Profile,
+    /// Answers that can still be taken back.
+    pub revocable: Vec<Held>,
 }
 
 /// How many exchanges, and how many bytes of them, are remembered.
@@ -244,6 +264,19 @@ impl Memory {
         {
             self.past.push(self.tickets.remove(oldest).id);
         }
+    }
+
+    /// The ticket that ended last, if it was lately, the follower has seen its answer and has not said how it was: what
+    /// they write within seven days belongs to it, unless the bot knows an answer.
+    pub(super) fn ended_lately(&self, now: Timestamp, within: Duration) -> Option<TicketId> {
+        let ended = |ticket: &Ticket| match ticket.stage {
+            Stage::Answered => ticket.answered_at,
+            Stage::Closed => ticket.closed_at,
+            _ => None,
+        };
+        let lately = self.tickets.iter().filter_map(|ticket| Some((ended(ticket)?, ticket.id)));
+        let lately = lately.filter(|(at, id)| now.since(*at) <= within && !self.is_unseen(*id));
+        lately.max_by_key(|(at, _)| *at).map(|(_, id)| id)
     }
 
     /// Another ticket can be kept at hand: one that is not over is never let go, or nothing could be done to it.

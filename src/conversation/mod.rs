@@ -2,30 +2,36 @@
 //! `step` is the only place where behaviour towards followers is decided; `phrases` holds every sentence of the bot's own.
 
 mod command;
+mod desk_work;
+mod event;
 mod follower;
 mod handoff;
 mod ladder;
 mod lapse;
 mod memory;
+mod merge;
 pub mod phrases;
 mod staff;
 mod telling;
+mod undo;
 #[cfg(test)]
 mod tests;
 
 pub use command::{Command, command};
+pub use event::{Act, Attachment, Event, Happening, Intake, MergeInto, Refusal, StaffAct};
 pub use follower::{PICTURE, is_known_key, question};
 pub use ladder::{Channel, NoticeFate, Rung, RungResult};
-pub use memory::{Consent, Exchange, Later, Memory, NoticeSent, Parked, Reply, State};
-pub use staff::longest_answer;
+pub use memory::{Consent, Exchange, Held, Later, Memory, NoticeSent, Parked, Reply, State};
+pub use merge::{Relay, Relayed};
+pub use staff::{longest_answer, messages_of};
 
 use crate::answer_link::AnswerLinks;
 use crate::bubble;
 use crate::calendar::Calendar;
 use crate::clock::Timestamp;
-use crate::knowledge::{Asked, EntryId, Knowledge, Place};
-use crate::ticket::{Change, DeliveryId, Enclosure, FileId, FollowerId, Line, TicketId};
-use crate::window::{Limits, Shut, Trigger};
+use crate::knowledge::{Asked, Category, EntryId, Knowledge, Place};
+use crate::ticket::{Began, Change, DeliveryId, FileId, FollowerId, Line, TicketId};
+use crate::window::{Limits, Trigger};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,118 +53,16 @@ impl Cause {
         TicketId((self.0 >> 64) as u64)
     }
 
+    /// The cause of the `n`-th thing that this one leads to elsewhere.
+    fn relayed(self, n: usize) -> Self {
+        const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        Self((self.0 ^ 0x72_656c_6179).wrapping_mul(ODD).wrapping_add(n as u128 + 1))
+    }
+
     /// The name of the `n`-th message this cause sends.
     fn delivery(self, n: usize) -> DeliveryId {
         DeliveryId((self.0 as u64).wrapping_add((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
-}
-
-/// What a follower, a member of staff, the courier or the clock did.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Wrote a text.
-    Said(String),
-    /// Tapped words of ours in the chat, which then stand there as theirs.
-    Tapped {
-        /// The words.
-        says: String,
-        /// What was put beside them.
-        id: String,
-    },
-    /// Sent something that is no text; the sentence describes it for staff.
-    Sent(Attachment),
-    /// Sent what WeChat cannot show us.
-    Unsupported,
-    /// Began to follow, perhaps through a QR code with a scene.
-    Followed {
-        /// The scene.
-        scene: Option<String>,
-    },
-    /// Scanned a QR code with this scene; followed before.
-    Scanned(String),
-    /// Stopped following, or wants to be forgotten.
-    Left,
-    /// Pressed a button of the account's menu.
-    Clicked(String),
-    /// A member of staff did something to a ticket.
-    Staff(StaffAct),
-    /// WeChat took a message.
-    Delivered(DeliveryId),
-    /// WeChat will not take a message now, or ever.
-    Undeliverable {
-        /// Which.
-        delivery: DeliveryId,
-        /// The ticket it belongs to.
-        ticket: TicketId,
-        /// Its text.
-        text: Text,
-        /// Why, as a sentence for the console.
-        why: String,
-        /// Whether it may go later.
-        later: Later,
-        /// WeChat's own word about the window, where it is the reason.
-        shut: Option<Shut>,
-        /// When it was tried.
-        tried_at: Timestamp,
-        /// What was tried besides, and how it went.
-        rungs: Vec<Rung>,
-    },
-    /// Allowed (or no longer allows) notices by these templates.
-    Consented(Vec<(String, bool)>),
-    /// What became of notices WeChat had taken.
-    Noticed(Vec<NoticeFate>),
-    /// The time noted in the memory has come.
-    TimePassed,
-}
-
-/// Something sent that is no text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// Its kind in Chinese: 图片, 语音, 位置 …
-    pub kind: &'static str,
-    /// What staff see of it.
-    pub detail: String,
-    /// WeChat's name for the file, where there is one to be fetched.
-    pub media: Option<String>,
-}
-
-/// What a member of staff does to a ticket.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StaffAct {
-    /// Which.
-    pub ticket: TicketId,
-    /// Who.
-    pub by: String,
-    /// How many lines they had seen.
-    pub seen: u32,
-    /// What.
-    pub act: Act,
-}
-
-/// The kinds of [`StaffAct`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Takes it up.
-    Claim,
-    /// Answers.
-    Answer(String),
-    /// Asks the follower something.
-    AskBack(String),
-    /// Sends a file, which is among the ticket's files already.
-    Enclose(Enclosure),
-    /// Closes, with a last word where there is one.
-    Close(Option<String>),
-}
-
-/// One happening, told once or twice.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Happening {
-    /// What makes it unique.
-    pub cause: Cause,
-    /// Whom it concerns.
-    pub follower: FollowerId,
-    /// What.
-    pub event: Event,
 }
 
 /// What the office can be set to.
@@ -172,6 +76,8 @@ pub struct Settings {
     pub max_per_minute: u16,
     /// More open tickets than this are not opened; more is added to the newest.
     pub max_open_tickets: usize,
+    /// An answer leaves only after this time, so that it can be taken back.
+    pub undo: Duration,
     /// What the account may send by itself, and when.
     pub window: Limits,
     /// Choices are links, too.
@@ -189,6 +95,7 @@ impl Default for Settings {
             answer_within: Duration::from_secs(6 * 3600),
             max_per_minute: 20,
             max_open_tickets: 5,
+            undo: Duration::ZERO,
             window: Limits::default(),
             tappable: true,
             pages: None,
@@ -245,6 +152,23 @@ pub enum Settlement {
     Parked(String),
     /// It will not arrive, for this reason.
     Failed(String),
+    /// It was taken back before it left.
+    Withdrawn(Timestamp),
+}
+
+/// What the bot made of a message, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It told an entry of this category.
+    Answer(Category),
+    /// It offered a choice.
+    Offer,
+    /// Small talk, a command, the menu.
+    Talk,
+    /// It has no answer.
+    Unknown,
+    /// It went to staff: a new ticket, or a line of one.
+    ToStaff,
 }
 
 /// What a happening leads to; committed as a whole or not at all.
@@ -260,6 +184,12 @@ pub struct Step {
     pub settles: Vec<(DeliveryId, Settlement)>,
     /// What else was tried for a message.
     pub rungs: Vec<(DeliveryId, Rung)>,
+    /// What has to happen to other followers' tickets because of it.
+    pub relays: Vec<Relay>,
+    /// What the bot made of the follower's message.
+    pub told: Option<Told>,
+    /// The step opened a ticket, for this reason.
+    pub opened: Option<Began>,
     /// The reply; `None` where none is due.
     pub reply: Option<Text>,
     /// Set when nothing was done: why.
@@ -267,25 +197,6 @@ pub struct Step {
     /// Everything that says who the follower is or what was said with them goes: the openid, the memory, the words and
     /// messages of these tickets. Nothing of theirs is committed any more.
     pub erases: Option<Vec<TicketId>>,
-}
-
-/// Why a staff act was not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The ticket has lines the writer has not seen.
-    Newer,
-    /// The ticket is closed.
-    Over,
-    /// The ticket is not (or no longer) at hand.
-    Gone,
-    /// There is nothing to send.
-    Empty,
-    /// The text is too long; how many bytes may it have.
-    TooLong(usize),
-    /// Too many messages wait for the follower's next word already.
-    TooManyWait,
-    /// There is no page from which the follower could fetch a file.
-    NoPage,
 }
 
 /// What a happening leads to. Cannot fail; told twice it gives the same (the store sees to the rest).
@@ -307,7 +218,9 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
         Event::Scanned(scene) => follower::scanned(&mut turn, scene),
         Event::Left => {}
         Event::Clicked(key) => follower::clicked(&mut turn, key),
-        Event::Staff(act) => staff::act(&mut turn, act),
+        Event::Staff(act) => desk_work::act(&mut turn, act),
+        Event::Lodged(intake) => handoff::lodge(&mut turn, intake),
+        Event::Relayed(relayed) => merge::relayed(&mut turn, relayed),
         Event::Delivered(delivery) => staff::delivered(&mut turn, *delivery),
         Event::Undeliverable { delivery, ticket, text, why, later, shut, tried_at, rungs } => {
             let parked = Parked { delivery: *delivery, ticket: *ticket, in_reply: Some(text.clone()) };
@@ -332,7 +245,15 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
 /// The follower is forgotten. Unsubscribing asks for it (PROTOCOL §3), and so may anybody.
 pub fn erasure(memory: &Memory) -> Step {
     let tickets = memory.tickets.iter().map(|ticket| ticket.id).chain(memory.past.iter().copied());
-    Step { erases: Some(tickets.collect()), ..Step::default() }
+    // Those who wait for an answer to somebody who leaves get one of their own.
+    let waiting = memory.tickets.iter().flat_map(|ticket| ticket.merged.iter().map(|other| (ticket.id, other)));
+    let relay = |(of, (follower, id)): (TicketId, &(FollowerId, TicketId))| Relay {
+        cause: Cause(u128::from(of.0) << 64 | u128::from(id.0)).relayed(0),
+        follower: *follower,
+        what: Relayed::Parted { ticket: *id, why: "主单的用户已取消关注".to_owned() },
+    };
+    let relays = waiting.map(relay).collect();
+    Step { erases: Some(tickets.collect()), relays, ..Step::default() }
 }
 
 /// What somebody who has never written would read, were this their first message; a new ticket gets this number.
@@ -354,6 +275,9 @@ struct Turn<'a> {
     says: Vec<Say>,
     settles: Vec<(DeliveryId, Settlement)>,
     rungs: Vec<(DeliveryId, Rung)>,
+    relays: Vec<Relay>,
+    told: Option<Told>,
+    opened: Option<Began>,
     reply: Option<Text>,
     /// The entry whose answer the reply is, and for which place.
     answer_of: Option<(EntryId, Option<Place>)>,
@@ -374,6 +298,9 @@ impl<'a> Turn<'a> {
             says: Vec::new(),
             settles: Vec::new(),
             rungs: Vec::new(),
+            relays: Vec::new(),
+            told: None,
+            opened: None,
             reply: None,
             answer_of: None,
             refusal: None,
@@ -420,11 +347,56 @@ impl<'a> Turn<'a> {
         self.changes.last_mut()
     }
 
+    /// Adds a line to a ticket; `false` if it is not at hand or full.
+    fn write(&mut self, id: TicketId, line: Line) -> bool {
+        self.change(id).is_some_and(|change| change.write(line))
+    }
+
     fn line(&self, author: crate::ticket::Author, text: impl Into<Text>) -> Line {
         Line { at: self.now, author, text: text.into(), delivery: None, enclosure: None }
     }
 
+    /// Another follower's ticket is concerned.
+    fn relay(&mut self, follower: FollowerId, what: Relayed) {
+        let cause = self.cause.relayed(self.relays.len());
+        self.relays.push(Relay { cause, follower, what });
+    }
+
+    /// Tickets that wait for the office say until when the account may write. What a follower writes to the bot moves that,
+    /// too; an hour's difference is worth writing down.
+    fn note_window(&mut self) {
+        const WORTH: Duration = Duration::from_secs(3600);
+        let ends = self.memory.window.open(self.now).map(|right| right.ends);
+        for change in &mut self.changes {
+            change.ticket.window_ends = ends;
+        }
+        let moved = |before: Option<Timestamp>| match (before, ends) {
+            (None, None) => false,
+            (Some(before), Some(ends)) => before.since(ends).max(ends.since(before)) >= WORTH,
+            (None, Some(_)) => true,
+            // It closed by itself; the list sees that.
+            (Some(_), None) => false,
+        };
+        let stale: Vec<TicketId> = (self.memory.tickets.iter())
+            .filter(|ticket| ticket.stage.is_open() && moved(ticket.window_ends))
+            .map(|ticket| ticket.id)
+            .collect();
+        for id in stale {
+            let changed_at = self.memory.ticket(id).map(|ticket| ticket.changed_at);
+            if let (Some(change), Some(changed_at)) = (self.change(id), changed_at)
+                && change.lines.is_empty()
+                && change.ticket.window_ends != ends
+            {
+                // Nothing happened to the ticket itself.
+                (change.ticket.window_ends, change.ticket.changed_at) = (ends, changed_at);
+            }
+        }
+    }
+
     fn finish(mut self) -> Step {
+        if self.refusal.is_none() {
+            self.note_window();
+        }
         for change in &self.changes {
             self.memory.put(change.ticket.clone());
         }
@@ -450,6 +422,9 @@ impl<'a> Turn<'a> {
             says: self.says,
             settles: self.settles,
             rungs: self.rungs,
+            relays: self.relays,
+            told: self.told,
+            opened: self.opened,
             reply: self.reply,
             refusal: self.refusal,
             erases: None,

@@ -159,7 +159,7 @@ pub fn added_to_newest(ticket: &Ticket, n_open: usize) -> String {
 /// A receipt for what was added to a ticket.
 pub fn receipt(ticket: &Ticket) -> String {
     match ticket.stage {
-        Stage::Answered => {
+        Stage::Answered | Stage::Closed => {
             format!("已补充到 {}，工作人员会接着答复。想问别的，请先回复“退出”。", number(ticket))
         }
         _ => format!(
@@ -279,6 +279,25 @@ pub fn tapped(text: &str) -> Option<String> {
     bubble::with_taps(text, &TAPPED, COMMAND, MAX_REPLY)
 }
 
+/// The deadline has moved.
+pub fn extended(ticket: &Ticket) -> String {
+    format!(
+        "【{} 延期】\n您的咨询还在核实，需要多一些时间，答复期限改为 {}。请您谅解。",
+        number(ticket),
+        by(ticket.deadline)
+    )
+}
+
+/// Asks, the day after closing, how it was.
+pub fn call_back(ticket: &Ticket, tappable: bool) -> String {
+    let text = format!(
+        "【{} 回访】\n您咨询的“{}”已经办结，解决了吗？\n请回复“满意”“一般”“不满意”，或打 1–5 分（5 分最好）；没解决的直接写，会重新办理。",
+        number(ticket),
+        shorten(&ticket.subject, 30)
+    );
+    tappable.then(|| tapped(&text)).flatten().unwrap_or(text)
+}
+
 /// What stands before and after words of staff.
 pub type Frame = (String, String);
 
@@ -289,7 +308,7 @@ fn frame(head: String, tail: &str, tappable: bool) -> Frame {
 
 /// What an answer or a question of staff is wrapped in.
 pub fn answer_frame(number: &str, tappable: bool) -> Frame {
-    let tail = "\n\n——工作人员答复。回复“满意”“一般”或“不满意”评价；还有疑问直接写。";
+    let tail = "\n\n——工作人员答复。回复“满意”“一般”“不满意”或 1–5 分评价；还有疑问直接写。";
     frame(format!("【{number} 答复】\n"), tail, tappable)
 }
 
@@ -300,19 +319,19 @@ pub fn ask_frame(number: &str) -> Frame {
 
 /// Around the last word of a ticket.
 pub fn close_frame(number: &str, tappable: bool) -> Frame {
-    frame(format!("【{number} 已办结】\n"), "\n\n——回复“满意”“一般”或“不满意”评价。", tappable)
+    frame(format!("【{number} 已办结】\n"), "\n\n——回复“满意”“一般”“不满意”或 1–5 分评价；七天内有疑问可以直接写。", tappable)
 }
 
 /// Thanks for a rating.
 pub fn rated(rating: Rating, ticket: &Ticket) -> String {
-    match rating {
-        Rating::Good | Rating::Fair => format!("谢谢您的评价（{}）。有新问题随时写给我们。", rating.name()),
-        Rating::Bad => format!(
-            "很抱歉没有帮到您。{} 已退回重新办理，{}答复。哪里没说清楚，请直接写下来。",
+    if rating.is_bad() {
+        return format!(
+            "很抱歉没有帮到您。{} 已退回重新办理，由负责人督办，{}答复。哪里没说清楚，请直接写下来。",
             number(ticket),
             by(ticket.deadline)
-        ),
+        );
     }
+    format!("谢谢您的评价（{}）。有新问题随时写给我们。", rating.name())
 }
 
 /// After 退出.

@@ -1,10 +1,10 @@
 //! What the bot tells by itself: an entry, a choice between entries, or that a person must answer. Decides which; the words
 //! are `phrases`' and the entries'.
 
-use super::handoff::escalate;
+use super::handoff::{REOPENS, escalate, follow_up};
 use super::lapse::CHOICE;
 use super::phrases::{self, Why};
-use super::{Cause, Memory, Office, Reply, State, Step, Text, Turn};
+use super::{Cause, Memory, Office, Reply, State, Step, Text, Told, Turn};
 use crate::clock::Timestamp;
 use crate::knowledge::{Candidate, Category, Entry, EntryId, Place, Reason, Validity, Verdict, normalise};
 use crate::ticket::Considered;
@@ -46,6 +46,10 @@ pub(super) fn answer(turn: &mut Turn<'_>, text: &str) {
         Verdict::SmallTalk(talk) | Verdict::Urgent(talk) => turn.answer(talk.reply.as_str()),
         Verdict::Unknown(Reason::Empty) => turn.answer(phrases::EMPTY),
         Verdict::Unknown(Reason::NothingNear) => {
+            turn.told = Some(Told::Unknown);
+            if let Some(id) = turn.memory.ended_lately(turn.now, REOPENS) {
+                return follow_up(turn, id, text);
+            }
             let considered = considered(&asked.candidates, &[]);
             escalate(turn, Some((text.into(), considered)), Why::Unknown);
         }
@@ -56,7 +60,7 @@ pub(super) fn percent(score: f32) -> u8 {
     (score * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
-fn considered(candidates: &[Candidate], shown: &[&Candidate]) -> Vec<Considered> {
+pub(super) fn considered(candidates: &[Candidate], shown: &[&Candidate]) -> Vec<Considered> {
     candidates
         .iter()
         .take(5)
@@ -89,6 +93,7 @@ fn tell(turn: &mut Turn<'_>, entry: &Entry, place: Option<&Place>) {
         None => back.map_or(State::Answering, State::WithStaff),
     };
     turn.answer_of = Some((entry.id.clone(), place.cloned()));
+    turn.told = Some(Told::Answer(entry.category));
     turn.answer(text);
 }
 
@@ -134,6 +139,7 @@ pub(super) fn offer(turn: &mut Turn<'_>, entries: Vec<EntryId>, place: Option<Pl
     let text = phrases::offer(&choices, place.as_ref().filter(is_foreign), turn.office.settings.tappable);
     let back = turn.memory.held();
     turn.memory.state = State::Choosing { entries, until: turn.now.after(CHOICE), place, back };
+    turn.told = Some(Told::Offer);
     turn.answer(text);
 }
 

@@ -1,11 +1,13 @@
 //! Transcripts: what is said to a follower, sentence by sentence, on the pure core.
 
+mod flow;
 mod tapping;
 mod waiting;
 
 use super::*;
 use crate::library;
 use crate::ticket::{Number, Rating, Stage, Ticket};
+use crate::window::Shut;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -79,7 +81,7 @@ impl Chat {
 
     fn staff(&mut self, act: Act) -> Option<Refusal> {
         let ticket = self.ticket();
-        let act = StaffAct { ticket: ticket.id, by: "王敏".into(), seen: ticket.n_lines, act };
+        let act = StaffAct { ticket: ticket.id, by: "王敏".into(), is_lead: false, seen: ticket.n_lines, act };
         self.happens(Event::Staff(act)).refusal
     }
 
@@ -228,7 +230,7 @@ fn an_answer_is_sent_can_be_rated_and_a_follow_up_reopens_it() {
     assert_eq!(chat.ticket().stage, Stage::Working);
     chat.staff(Act::Answer("也要。".into()));
     assert!(chat.said("满意").contains("谢谢"));
-    assert_eq!((chat.ticket().stage, chat.ticket().rating), (Stage::Rated, Some(Rating::Good)));
+    assert_eq!((chat.ticket().stage, chat.ticket().rating), (Stage::Rated, Some(Rating::GOOD)));
 }
 
 #[test]
@@ -257,7 +259,7 @@ fn a_colleague_who_has_not_seen_everything_is_refused_and_nothing_happens() {
     let seen = chat.ticket().n_lines;
     chat.said("我改主意了");
     let act =
-        StaffAct { ticket: chat.ticket().id, by: "李强".into(), seen, act: Act::Answer("要。".into()) };
+        StaffAct { ticket: chat.ticket().id, by: "李强".into(), is_lead: false, seen, act: Act::Answer("要。".into()) };
     assert_eq!(chat.happens(Event::Staff(act)).refusal, Some(Refusal::Newer));
     assert!(chat.says.is_empty() && chat.ticket().stage == Stage::Waiting);
 }
@@ -375,7 +377,7 @@ fn memory_is_bounded_whatever_is_said() {
 }
 
 #[test]
-fn danger_is_noted_in_a_ticket_that_somebody_reads_and_in_no_closed_one() {
+fn danger_is_noted_in_a_ticket_that_somebody_reads_and_takes_a_closed_one_up_again() {
     let mut chat = Chat::begin();
     chat.said("外星人来开公司要不要护照");
     chat.said("我不想活了");
@@ -385,7 +387,8 @@ fn danger_is_noted_in_a_ticket_that_somebody_reads_and_in_no_closed_one() {
     let closed = chat.ticket();
     assert_eq!(chat.memory.held(), Some(closed.id), "else this shows nothing");
     assert!(chat.said("我不想活了").contains("120"));
-    assert_eq!((chat.ticket().id, chat.ticket().n_lines), (closed.id, closed.n_lines));
+    let again = chat.ticket();
+    assert_eq!((again.id, again.n_lines, again.stage), (closed.id, closed.n_lines + 1, Stage::Working));
 }
 
 #[test]
@@ -425,18 +428,18 @@ fn a_question_of_the_office_takes_the_next_words_and_a_rating_goes_to_the_answer
     let second = chat.ticket();
     assert_ne!(first.id, second.id);
     let ask = Act::AskBack("从哪颗星来？".into());
-    let act = StaffAct { ticket: first.id, by: "王敏".into(), seen: first.n_lines, act: ask };
+    let act = StaffAct { ticket: first.id, by: "王敏".into(), is_lead: false, seen: first.n_lines, act: ask };
     chat.happens(Event::Staff(act));
     chat.said("火星");
     assert_eq!(chat.memory.ticket(first.id).unwrap().stage, Stage::Working);
     let n_lines = chat.memory.ticket(first.id).unwrap().n_lines;
     chat.memory.state = State::WithStaff(second.id);
     let answer = Act::Answer("要护照。".into());
-    let act = StaffAct { ticket: first.id, by: "王敏".into(), seen: n_lines, act: answer };
+    let act = StaffAct { ticket: first.id, by: "王敏".into(), is_lead: false, seen: n_lines, act: answer };
     chat.happens(Event::Staff(act));
     chat.reply(Event::Clicked("labour".into()));
     chat.said("满意");
-    assert_eq!(chat.memory.ticket(first.id).unwrap().rating, Some(Rating::Good));
+    assert_eq!(chat.memory.ticket(first.id).unwrap().rating, Some(Rating::GOOD));
     assert_eq!(chat.memory.held(), Some(second.id), "they stay with what they were writing about");
 }
 

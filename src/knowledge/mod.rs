@@ -7,6 +7,7 @@ mod guard;
 mod load;
 mod pattern;
 mod rank;
+pub mod replies;
 mod smalltalk;
 mod stance;
 mod suite;

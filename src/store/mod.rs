@@ -1,18 +1,25 @@
 //! How a turn is remembered: the promises, apart from any database. `commit` alone holds atomicity, idempotency and
 //! concurrency. Shaped for sled now and PostgreSQL later; `tests/it/store_contract.rs` states every promise.
 
+mod list;
 mod sled;
+mod sled_board;
 mod sled_bulletin;
 mod sled_home;
 mod sled_keys;
+mod sled_ledger;
 mod sled_shared;
 mod sled_writer;
 
+pub use self::list::{
+    Counts, Cursor, Draft, Filter, MAX_PAGE, Page, Query, SavedView, Shelf, Sort, View,
+};
 pub use self::sled::SledStore;
 
+use crate::access::Sight;
+use crate::audit::{Deed, End, Entry};
 use crate::clock::Timestamp;
-use crate::conversation::{Cause, Memory, Rung, Say, Settlement, Step, Text};
-use crate::knowledge::Department;
+use crate::conversation::{Cause, Memory, Relay, Rung, Say, Settlement, Step, Text};
 use crate::staff::Staff;
 use crate::ticket::{Change, DeliveryId, FileId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
@@ -63,6 +70,8 @@ pub struct Turn {
     pub at: Timestamp,
     /// The step; its memory gets the next version.
     pub step: Step,
+    /// What is noted of it in the audit trail.
+    pub deed: Option<Deed>,
 }
 
 impl Turn {
@@ -73,7 +82,8 @@ impl Turn {
             || !(step.changes.is_empty()
                 && step.says.is_empty()
                 && step.settles.is_empty()
-                && step.rungs.is_empty())
+                && step.rungs.is_empty()
+                && step.relays.is_empty())
     }
 }
 
@@ -149,43 +159,6 @@ impl Delivery {
     }
 }
 
-/// Which tickets a list shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shelf {
-    /// The office or the follower owes something; the most urgent first.
-    #[default]
-    Open,
-    /// Answered, not closed; the latest first.
-    Answered,
-    /// Closed or rated; the latest first.
-    Done,
-}
-
-/// A question for tickets.
-#[derive(Clone, Debug, Default)]
-pub struct Query {
-    /// Which shelf.
-    pub shelf: Shelf,
-    /// Only this department's.
-    pub department: Option<Department>,
-    /// Goes on after the page that ended with this cursor.
-    pub after: Option<Vec<u8>>,
-    /// At most so many; the store itself caps it at [`MAX_PAGE`].
-    pub limit: usize,
-}
-
-/// No page is longer than this.
-pub const MAX_PAGE: usize = 100;
-
-/// A page of tickets.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// In the order of the shelf.
-    pub tickets: Vec<Ticket>,
-    /// Where the next page goes on; `None` at the end.
-    pub next: Option<Vec<u8>>,
-}
-
 /// Somebody's session in the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -259,10 +232,37 @@ pub trait Store: Send + Sync + 'static {
     async fn lines(&self, id: TicketId) -> Result<Vec<Line>>;
     /// The `n`-th line of a ticket, from 0.
     async fn line(&self, id: TicketId, n: u32) -> Result<Option<Line>>;
-    /// A page of tickets.
+    /// A page of tickets, of those that who asks may see.
     async fn tickets(&self, query: &Query) -> Result<Page>;
-    /// How many tickets stand on a shelf, counted up to `most`.
-    async fn count(&self, shelf: Shelf, most: usize) -> Result<usize>;
+    /// How many tickets there are of each kind, of those that who asks may see.
+    async fn counts(&self, query: &Query) -> Result<Counts>;
+    /// Labels in use.
+    async fn labels(&self) -> Result<Vec<String>>;
+    /// Tickets opened between two moments, oldest first, of those somebody sees.
+    async fn opened_between(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Result<Vec<TicketId>>;
+
+    /// What has to happen to other followers' tickets because of turns that were committed, in order.
+    async fn relays(&self, limit: usize) -> Result<Vec<(u64, Relay)>>;
+    /// It has happened. May be lost in a crash: it then happens again, under the same cause.
+    async fn relayed(&self, seq: u64) -> Result<()>;
+
+    /// Notes something in the audit trail, durably.
+    async fn audit(&self, deed: Deed) -> Result<()>;
+    /// Entries of the audit trail from that one on, oldest first; some at a time.
+    async fn audit_from(&self, seq: u64) -> Result<Vec<Entry>>;
+    /// The entries before that one (or the end), newest first.
+    async fn audit_before(&self, seq: Option<u64>, limit: usize) -> Result<Vec<Entry>>;
+    /// Where the trail ends.
+    async fn audit_end(&self) -> Result<End>;
+
+    /// What somebody is writing to a ticket.
+    async fn draft(&self, staff: &str, ticket: TicketId) -> Result<Option<Draft>>;
+    /// Keeps it, unless a newer one (by its `n`) is there; tells whether it was kept.
+    async fn put_draft(&self, staff: &str, ticket: TicketId, draft: &Draft) -> Result<bool>;
+    /// Lists somebody keeps.
+    async fn saved_views(&self, staff: &str) -> Result<Vec<SavedView>>;
+    /// Keeps them.
+    async fn put_saved_views(&self, staff: &str, views: &[SavedView]) -> Result<()>;
 
     /// The highest number given so far.
     async fn last_number(&self) -> Result<Option<Number>>;
@@ -303,7 +303,7 @@ pub trait Store: Send + Sync + 'static {
     async fn remove_staff(&self, name: &str) -> Result<bool>;
     /// Ends a session.
     async fn end_session(&self, token: &TokenHash) -> Result<()>;
-    /// Forgets sessions that have ended.
+    /// Forgets sessions that have ended, and drafts in which nothing is.
     async fn forget_before(&self, now: Timestamp) -> Result<()>;
 
     /// Whether it can still write.

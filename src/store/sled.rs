@@ -7,11 +7,13 @@ use super::sled_keys as keys;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
-    Bookmark, Commit, Delivery, MAX_PAGE, Page, Place, Query, Result, Session, Shelf, Store, StoreError,
-    TokenHash, Turn, fill_step,
+    Bookmark, Commit, Counts, Delivery, Draft, MAX_PAGE, Page, Place, Query, Result, SavedView, Session, Store,
+    StoreError, TokenHash, Turn, fill_step, sled_ledger,
 };
+use crate::access::Sight;
+use crate::audit::{Deed, End, Entry};
 use crate::clock::Timestamp;
-use crate::conversation::{Memory, Text};
+use crate::conversation::{Memory, Relay, Text};
 use crate::staff::Staff;
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
@@ -25,7 +27,7 @@ use tokio::sync::{oneshot, watch};
 
 /// Of so many followers the openid is at hand; some 100 bytes each.
 const MAX_KNOWN: usize = 4_096;
-/// A page of tickets looks at no more than this many.
+/// No more of them are read in one go.
 const MAX_SCAN: usize = 5_000;
 
 /// The embedded store.
@@ -206,34 +208,6 @@ impl SledStore {
     }
 }
 
-/// A page of tickets. Looks at thousands where a department has few.
-fn page_of(disk: &Disk, query: &Query) -> Result<Page> {
-    let prefix = keys::shelf(query.shelf);
-    let limit = query.limit.clamp(1, MAX_PAGE);
-    let mut page = Page::default();
-    let start = match &query.after {
-        Some(after) if after.starts_with(&prefix) => [after.as_slice(), &[0]].concat(),
-        _ => prefix.clone(),
-    };
-    let mut last = None;
-    for (n, item) in disk.db().range(start..).keys().enumerate() {
-        let key = item.map_err(io)?;
-        if !key.starts_with(&prefix) {
-            break;
-        }
-        if page.tickets.len() >= limit || n >= MAX_SCAN {
-            page.next = last;
-            break;
-        }
-        let id = key.get(key.len() - 8..).and_then(read_u64).ok_or(StoreError::Corrupt("shelf"))?;
-        last = Some(key.to_vec());
-        let ticket: Option<Ticket> = disk.get(&keys::ticket(TicketId(id)), "ticket")?;
-        page.tickets
-            .extend(ticket.filter(|ticket| query.department.is_none_or(|only| only == ticket.department)));
-    }
-    Ok(page)
-}
-
 fn read_follower(bytes: &[u8]) -> Result<FollowerId> {
     let id = bytes.try_into().map(u128::from_be_bytes).map(FollowerId);
     id.map_err(|_| StoreError::Corrupt("openid"))
@@ -330,11 +304,71 @@ impl Store for SledStore {
 
     async fn tickets(&self, query: &Query) -> Result<Page> {
         let query = query.clone();
-        self.aside(move |disk| page_of(disk, &query)).await
+        let page = self.aside(move |disk| {
+            let (ids, next) = disk.board.page(&query, query.limit.clamp(1, MAX_PAGE));
+            let tickets = ids.into_iter().map(|id| disk.get::<Ticket>(&keys::ticket(id), "ticket"));
+            // What changed while it was read is judged by what it is now.
+            let mut seen = tickets.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect::<Vec<_>>();
+            seen.retain(|ticket| query.sight.sees(ticket));
+            Ok(Page { tickets: seen, next })
+        });
+        page.await
     }
 
-    async fn count(&self, shelf: Shelf, most: usize) -> Result<usize> {
-        self.aside(move |disk| Ok(disk.db().scan_prefix(keys::shelf(shelf)).keys().take(most).count())).await
+    async fn counts(&self, query: &Query) -> Result<Counts> {
+        let query = query.clone();
+        self.aside(move |disk| Ok(disk.board.counts(&query))).await
+    }
+
+    async fn labels(&self) -> Result<Vec<String>> {
+        self.aside(move |disk| Ok(disk.board.labels())).await
+    }
+
+    async fn opened_between(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Result<Vec<TicketId>> {
+        let sight = sight.clone();
+        self.aside(move |disk| Ok(disk.board.opened_between(&sight, from, to))).await
+    }
+
+    async fn relays(&self, limit: usize) -> Result<Vec<(u64, Relay)>> {
+        sled_ledger::relays(&self.disk, limit)
+    }
+
+    async fn relayed(&self, seq: u64) -> Result<()> {
+        self.task(move |disk| disk.db().remove(keys::relay(seq)).map(drop).map_err(io)).await
+    }
+
+    async fn audit(&self, deed: Deed) -> Result<()> {
+        self.task(move |disk| disk.audit(deed)).await
+    }
+
+    async fn audit_from(&self, seq: u64) -> Result<Vec<Entry>> {
+        self.aside(move |disk| sled_ledger::entries(disk, seq)).await
+    }
+
+    async fn audit_before(&self, seq: Option<u64>, limit: usize) -> Result<Vec<Entry>> {
+        self.aside(move |disk| sled_ledger::last_entries(disk, seq, limit)).await
+    }
+
+    async fn audit_end(&self) -> Result<End> {
+        Ok(self.disk.audit_end())
+    }
+
+    async fn draft(&self, staff: &str, ticket: TicketId) -> Result<Option<Draft>> {
+        self.disk.get(&keys::draft(ticket, staff), "draft")
+    }
+
+    async fn put_draft(&self, staff: &str, ticket: TicketId, draft: &Draft) -> Result<bool> {
+        let (staff, draft) = (staff.to_owned(), draft.clone());
+        self.task(move |disk| sled_ledger::put_draft(disk, &staff, ticket, &draft)).await
+    }
+
+    async fn saved_views(&self, staff: &str) -> Result<Vec<SavedView>> {
+        sled_ledger::saved_views(&self.disk, staff)
+    }
+
+    async fn put_saved_views(&self, staff: &str, views: &[SavedView]) -> Result<()> {
+        let (key, value) = (keys::saved_views(staff), keys::encode(&views)?);
+        self.task(move |disk| disk.db().insert(key, value).map(drop).map_err(io)).await
     }
 
     async fn last_number(&self) -> Result<Option<Number>> {
@@ -467,7 +501,7 @@ impl Store for SledStore {
                     disk.db().remove(key).map_err(io)?;
                 }
             }
-            Ok(())
+            sled_ledger::sweep_drafts(disk, now)
         })
         .await
     }

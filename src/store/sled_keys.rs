@@ -1,7 +1,7 @@
 //! Keys and values in sled: one tree, a prefix byte a kind, big-endian numbers so that order in the tree is order in
 //! meaning. Knows bytes; not when anything is written.
 
-use super::{Place, Result, Shelf, StoreError};
+use super::{Place, Result, StoreError};
 use crate::clock::Timestamp;
 use crate::conversation::Memory;
 use crate::ticket::{DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
@@ -135,42 +135,56 @@ pub fn serial_of(key: &[u8]) -> u32 {
     key.get(5..9).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-fn shelf_byte(shelf: Shelf) -> u8 {
-    match shelf {
-        Shelf::Open => 0,
-        Shelf::Answered => 1,
-        Shelf::Done => 2,
-    }
+/// Where a ticket stands among those that wait for the office; `None`: it does not.
+pub fn place(ticket: &Ticket) -> Option<Vec<u8>> {
+    matches!(ticket.stage, Stage::Waiting | Stage::Working).then(|| open_place(Place::of(ticket)))
 }
 
-/// All tickets of a shelf, in its order.
-pub fn shelf(shelf: Shelf) -> Vec<u8> {
-    key(b'u', &[&[shelf_byte(shelf)]])
-}
-
-/// A ticket's place on its shelf: open ones by deadline, those that wait for the follower last; the others by the last
-/// change, latest first.
-pub fn place(ticket: &Ticket) -> Vec<u8> {
-    let (shelf, order) = match ticket.stage {
-        Stage::Answered => (Shelf::Answered, ordered(Timestamp(-ticket.changed_at.0))),
-        stage if stage.is_over() => (Shelf::Done, ordered(Timestamp(-ticket.changed_at.0))),
-        // What waits for the follower stands below all that waits for the office.
-        Stage::NeedsInfo => {
-            (Shelf::Open, ordered(Timestamp(ticket.deadline.at.0.saturating_add(i64::MAX / 2))))
-        }
-        _ => return open_place(Place::of(ticket)),
-    };
-    key(b'u', &[&[shelf_byte(shelf)], &order, &ticket.id.0.to_be_bytes()])
-}
-
-/// The place on the open shelf of a ticket that waits for the office.
+/// A place among those that wait for the office.
 pub fn open_place(place: Place) -> Vec<u8> {
-    key(b'u', &[&[shelf_byte(Shelf::Open)], &ordered(place.due), &place.ticket.0.to_be_bytes()])
+    key(b'u', &[&ordered(place.due), &place.ticket.0.to_be_bytes()])
 }
 
-/// The ticket at a place on a shelf.
+/// The ticket at such a place.
 pub fn ticket_at(place: &[u8]) -> Option<TicketId> {
-    Some(TicketId(u64::from_be_bytes(place.get(10..18)?.try_into().ok()?)))
+    Some(TicketId(u64::from_be_bytes(place.get(9..17)?.try_into().ok()?)))
+}
+
+/// All tickets.
+pub const TICKETS: &[u8] = b"t";
+
+/// The end of the audit chain.
+pub const AUDIT_END: &[u8] = b"vj";
+
+/// An entry of the audit trail.
+pub fn audit(seq: u64) -> Vec<u8> {
+    key(b'j', &[&seq.to_be_bytes()])
+}
+
+/// What has to happen to other followers' tickets.
+pub const RELAYS: &[u8] = b"r";
+
+/// One of them.
+pub fn relay(seq: u64) -> Vec<u8> {
+    key(b'r', &[&seq.to_be_bytes()])
+}
+
+/// All drafts.
+pub const DRAFTS: &[u8] = b"id";
+
+/// What somebody is writing to a ticket.
+pub fn draft(ticket: TicketId, staff: &str) -> Vec<u8> {
+    key(b'i', &[b"d", &ticket.0.to_be_bytes(), staff.as_bytes()])
+}
+
+/// All drafts to a ticket.
+pub fn drafts(ticket: TicketId) -> Vec<u8> {
+    key(b'i', &[b"d", &ticket.0.to_be_bytes()])
+}
+
+/// The lists somebody keeps.
+pub fn saved_views(staff: &str) -> Vec<u8> {
+    key(b'i', &[b"v", staff.as_bytes()])
 }
 
 /// How far a reader has been told.

@@ -2,10 +2,13 @@
 //! turns that only answered are written in rounds 250 ms apart, the latest memory of each follower once. Knows durability; the
 //! meaning of a turn was settled before it came here.
 
+use super::sled_board::Board;
 use super::sled_home::{Home, Opened, io};
 use super::sled_keys as keys;
+use super::sled_ledger;
 use super::sled_shared::Shared;
 use super::{Delivery, Result, StoreError, Turn};
+use crate::audit::{Deed, End};
 use crate::clock::Timestamp;
 use crate::conversation::{Memory, Settlement};
 use crate::ticket::{DeliveryId, FollowerId, Line, Ticket, TicketId};
@@ -101,6 +104,10 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct Disk {
     home: Home,
     now: ArcSwap<Opened>,
+    /// What lists need of every ticket.
+    pub board: Board,
+    /// The end of the audit chain; only the writer moves it.
+    end: Mutex<End>,
 }
 
 /// A message and where it stands in the queues.
@@ -116,7 +123,28 @@ impl Disk {
     /// The database of this folder.
     pub fn open(dir: &Path) -> Result<Self> {
         let (home, opened) = Home::open(dir)?;
-        Ok(Self { home, now: ArcSwap::from_pointee(opened) })
+        let board = Board::default();
+        for value in opened.scan_prefix(keys::TICKETS).values() {
+            let ticket: Ticket = keys::decode(&value.map_err(io)?, "ticket")?;
+            board.put([&ticket]);
+        }
+        let end = Mutex::new(sled_ledger::end(&opened)?);
+        Ok(Self { home, now: ArcSwap::from_pointee(opened), board, end })
+    }
+
+    /// Notes a deed in the audit trail.
+    pub fn audit(&self, deed: Deed) -> Result<()> {
+        let mut batch = Batch::default();
+        let mut end = *lock(&self.end);
+        sled_ledger::add_deed(&mut batch, &mut end, deed)?;
+        self.db().apply_batch(batch).map_err(io)?;
+        *lock(&self.end) = end;
+        self.sync()
+    }
+
+    /// Where the audit trail ends.
+    pub fn audit_end(&self) -> End {
+        *lock(&self.end)
     }
 
     /// The database; its default tree holds everything.
@@ -149,20 +177,31 @@ impl Disk {
         self.db().get(key).map_err(io)?.map(|bytes| keys::decode(&bytes, what)).transpose()
     }
 
-    fn add_turn(&self, batch: &mut Batch, turn: &Turn, lapses: [Option<Timestamp>; 2]) -> Result<()> {
+    /// `husks`: what is left of tickets that are erased by it.
+    fn add_turn(
+        &self,
+        batch: &mut Batch,
+        turn: &Turn,
+        lapses: [Option<Timestamp>; 2],
+        husks: &mut Vec<Ticket>,
+    ) -> Result<()> {
+        for relay in &turn.step.relays {
+            let seq = self.db().generate_id().map_err(io)?;
+            batch.insert(keys::relay(seq), keys::encode(relay)?);
+        }
         if let Some(tickets) = &turn.step.erases {
-            return self.add_erasure(batch, turn, tickets, lapses[0]);
+            return self.add_erasure(batch, turn, (tickets, husks), lapses[0]);
         }
         add_memory(batch, turn.follower, &turn.step.memory, lapses)?;
         for change in &turn.step.changes {
             let ticket = &change.ticket;
             if let Some(before) = self.get::<Ticket>(&keys::ticket(ticket.id), "ticket")? {
-                batch.remove(keys::place(&before));
+                keys::place(&before).into_iter().for_each(|key| batch.remove(key));
             } else if let Some(number) = ticket.number {
                 batch.insert(keys::number(number), &ticket.id.0.to_be_bytes());
             }
             batch.insert(keys::ticket(ticket.id), keys::encode(ticket)?);
-            batch.insert(keys::place(ticket), &[]);
+            keys::place(ticket).into_iter().for_each(|key| batch.insert(key, &[]));
             let mut first = ticket.n_lines - change.lines.len() as u32;
             for block in keys::blocks(&change.lines) {
                 batch.insert(keys::lines_from(ticket.id, first), keys::encode(&block)?);
@@ -205,11 +244,14 @@ impl Disk {
         &self,
         batch: &mut Batch,
         turn: &Turn,
-        tickets: &[TicketId],
+        (tickets, husks): (&[TicketId], &mut Vec<Ticket>),
         lapse: Option<Timestamp>,
     ) -> Result<()> {
         let follower = turn.follower;
         for id in tickets {
+            for key in self.db().scan_prefix(keys::drafts(*id)).keys() {
+                batch.remove(key.map_err(io)?);
+            }
             for item in self.db().scan_prefix(keys::lines(*id)) {
                 let (key, value) = item.map_err(io)?;
                 for delivery in
@@ -220,10 +262,10 @@ impl Disk {
                 batch.remove(key);
             }
             if let Some(mut ticket) = self.get::<Ticket>(&keys::ticket(*id), "ticket")? {
-                batch.remove(keys::place(&ticket));
+                keys::place(&ticket).into_iter().for_each(|key| batch.remove(key));
                 ticket.erase(turn.at);
                 batch.insert(keys::ticket(*id), keys::encode(&ticket)?);
-                batch.insert(keys::place(&ticket), &[]);
+                husks.push(ticket);
             }
         }
         for id in self.db().scan_prefix(keys::queue(follower)).values() {
@@ -399,20 +441,27 @@ fn work(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
 /// Does the work and acknowledges it; tells whether it was the last.
 fn run_batch(disk: &Disk, shared: &Arc<Shared>, works: Vec<(u64, Work)>) -> Result<bool> {
     let Some(last) = works.last().map(|(seq, _)| *seq) else { return Ok(false) };
-    let (mut batch, mut n_turns, mut stop) = (Batch::default(), 0, false);
+    let (mut batch, mut turns, mut stop) = (Batch::default(), Vec::new(), false);
+    let (mut end, mut husks) = (disk.audit_end(), Vec::new());
     for (_, work) in works {
         match work {
             Work::Turn(turn, lapses) => {
-                n_turns += 1;
-                disk.add_turn(&mut batch, &turn, lapses)?;
+                disk.add_turn(&mut batch, &turn, lapses, &mut husks)?;
+                if let Some(deed) = &turn.deed {
+                    sled_ledger::add_deed(&mut batch, &mut end, deed.clone())?;
+                }
+                turns.push(turn);
             }
             Work::Task(task) => task(disk),
             Work::Stop => stop = true,
         }
     }
-    if n_turns > 0 {
+    if !turns.is_empty() {
         disk.db().apply_batch(batch).map_err(io)?;
         disk.sync()?;
+        *lock(&disk.end) = end;
+        let changed = turns.iter().flat_map(|turn| &turn.step.changes).map(|change| &change.ticket);
+        disk.board.put(changed.chain(&husks));
     }
     shared.done(last);
     Ok(stop)

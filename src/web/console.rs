@@ -4,10 +4,14 @@ use super::form::FormKeys;
 use super::login::Checker;
 use super::qr_page::Codes;
 use super::throttle::Throttle;
+use super::error::WebError;
+use super::reveal::Reveals;
+use super::session::StaffUser;
 use super::{
-    SetupLink, doctor_page, error, files, knowledge_page, login, page, qr_page, queue, setup, staff_page,
-    ticket_page, try_page, visitor,
+    SetupLink, audit_page, bulk, composing, doctor_page, error, files, inbox, intake_page, knowledge_page,
+    live_page, login, page, qr_page, setup, staff_page, ticket_page, try_page, visitor,
 };
+use crate::access::{self, Sight};
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
 use crate::doctor::Doctor;
@@ -78,12 +82,25 @@ pub(super) struct Hall {
     pub keys: FormKeys,
     /// QR codes made a moment ago.
     pub codes: Codes,
+    /// Who has asked for the numbers of which ticket.
+    pub reveals: Reveals,
 }
 
 impl Hall {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.console.clock.now()
+    }
+
+    /// What somebody sees, now.
+    pub async fn sight(&self, user: &StaffUser) -> Result<Sight, WebError> {
+        Ok(Sight::of(&user.staff, &self.store().all_staff().await?, self.now()))
+    }
+
+    /// Who can be given work, by name.
+    pub async fn colleagues(&self) -> Result<Vec<String>, WebError> {
+        let staff = self.store().all_staff().await?;
+        Ok(staff.into_iter().filter(access::may_work).map(|one| one.name).collect())
     }
 
     /// The store.
@@ -103,13 +120,22 @@ pub fn console_router(state: Console) -> Router {
         checker: Checker::default(),
         keys: FormKeys::new(),
         codes: Codes::default(),
+        reveals: Reveals::default(),
         console: state,
     });
     Router::new()
-        .route("/console", get(queue::show))
+        .route("/console", get(inbox::show))
+        .route("/console/views", post(inbox::keep))
+        .route("/console/bulk", post(bulk::submit))
+        .route("/console/live", get(live_page::listen))
+        .route("/console/insert", get(composing::insert))
+        .route("/console/new", get(intake_page::show).post(intake_page::submit))
+        .route("/console/audit", get(audit_page::show))
         .route("/console/login", get(login::show).post(login::submit))
         .route("/console/logout", post(login::leave))
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
+        .route("/console/tickets/{number}/next", post(ticket_page::submit_and_go_on))
+        .route("/console/tickets/{number}/draft", post(composing::draft))
         .route("/console/tickets/{number}/files/{file}", get(files::show))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/try", get(try_page::show))

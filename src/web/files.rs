@@ -5,11 +5,14 @@ use super::Hall;
 use super::error::WebError;
 use super::form::FROM_ELSEWHERE;
 use super::session::StaffUser;
-use super::ticket_page::{InPath, again, done, find, sentence};
+use super::ticket_acts::sentence;
+use super::ticket_page::{InPath, back, find, own_list, shown_again};
+use crate::access;
 use crate::conversation::{Act, StaffAct};
 use crate::desk::Desk;
 use crate::mailroom::Absent;
 use crate::media::{Media, MediaError, examine};
+use crate::store::Draft;
 use crate::ticket::{Enclosure, FileId, Line, Ticket};
 use axum::body::Body;
 use axum::extract::multipart::{Multipart, MultipartError};
@@ -98,11 +101,11 @@ fn plain(status: StatusCode, sentence: String) -> Response {
 /// A file of a ticket, for staff.
 pub(super) async fn show(
     State(hall): State<Arc<Hall>>,
-    _user: StaffUser,
+    user: StaffUser,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, WebError> {
     let Path((number, file)) = path.map_err(|_| WebError::NotFound)?;
-    let (ticket, lines) = find(&hall, Ok(Path(number))).await?;
+    let (ticket, lines, _) = find(&hall, &user, Ok(Path(number))).await?;
     let enclosure = among(&lines, &file).ok_or(WebError::NotFound)?;
     Ok(serve(&hall.console.desk, &ticket, enclosure).await)
 }
@@ -113,6 +116,8 @@ struct Sent {
     key: String,
     seen: String,
     text: String,
+    note: String,
+    list: String,
     name: String,
     /// Of a file that is too large one byte more than it may have.
     bytes: Vec<u8>,
@@ -129,11 +134,13 @@ pub(super) async fn submit(
     if parts.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Err(WebError::Forbidden(FROM_ELSEWHERE));
     }
-    let (ticket, _) = find(&hall, path).await?;
+    let (ticket, lines, sight) = find(&hall, &user, path).await?;
     let form = Multipart::from_request(Request::from_parts(parts, body), &hall).await;
     let sent = read(form.map_err(|_| WebError::BadForm)?).await?;
     let refuse = async |status, why: String| {
-        again(&hall, &user, &ticket, (&sent.seen, &sent.text), (status, why)).await
+        let draft = Draft { text: sent.text.replace("\r\n", "\n"), note: sent.note.clone(), ..Draft::default() };
+        let shown = (sent.seen.parse().ok(), own_list(&sent.list), draft);
+        shown_again(&hall, &user, &ticket, shown, (status, why)).await
     };
     if !hall.keys.holds(&user.session, &sent.key) {
         return refuse(StatusCode::CONFLICT, "页面打开得太久，文件没有发出。请再选一次。".into()).await;
@@ -149,9 +156,8 @@ pub(super) async fn submit(
     let seen = sent.seen.parse().map_err(|_| WebError::BadForm)?;
     // Both names follow from the form: sent twice, it is one file and one message.
     let (key, file) = names(&sent);
-    let (_, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
     if among(&lines, &file.to_string()).is_some() {
-        return Ok(done(&ticket, "file"));
+        return Ok(back(&ticket, "file", own_list(&sent.list)));
     }
     let enclosure = match mailroom.take_in(ticket.id, file, sent.name.clone(), sent.bytes.clone()).await {
         Ok(enclosure) => enclosure,
@@ -159,9 +165,14 @@ pub(super) async fn submit(
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("文件没有发出：{error}")).await;
         }
     };
-    let act = StaffAct { ticket: ticket.id, by: user.staff.name.clone(), seen, act: Act::Enclose(enclosure) };
-    match hall.console.desk.act(&key, act).await? {
-        Ok(()) => Ok(done(&ticket, "file")),
+    let act = Act::Enclose(enclosure);
+    if let Err(why) = access::may(&user.staff, &sight, &ticket, &act) {
+        mailroom.drop_file(ticket.id, file).await;
+        return refuse(StatusCode::FORBIDDEN, why.to_owned()).await;
+    }
+    let (by, is_lead) = (user.staff.name.clone(), access::is_lead(&user.staff, &ticket));
+    match hall.console.desk.act(&key, StaffAct { ticket: ticket.id, by, is_lead, seen, act }).await? {
+        Ok(()) => Ok(back(&ticket, "file", own_list(&sent.list))),
         Err(refusal) => {
             mailroom.drop_file(ticket.id, file).await;
             let (status, why) = sentence(&refusal, "file", "");
@@ -199,7 +210,7 @@ async fn read(mut form: Multipart) -> Result<Sent, WebError> {
             continue;
         }
         let text = field.text().await.map_err(failed)?;
-        let most = if name == "text" { 64 * 1024 } else { MAX_FIELD };
+        let most = if name == "text" || name == "note" { 64 * 1024 } else { MAX_FIELD };
         if text.len() > most {
             return Err(WebError::TooLarge);
         }
@@ -207,6 +218,8 @@ async fn read(mut form: Multipart) -> Result<Sent, WebError> {
             "key" => sent.key = text,
             "seen" => sent.seen = text,
             "text" => sent.text = text,
+            "note" => sent.note = text,
+            "list" => sent.list = text,
             _ => {}
         }
     }

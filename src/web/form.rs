@@ -13,7 +13,6 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -60,14 +59,19 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], WebError> {
     Ok(bytes)
 }
 
-/// The fields of a form.
+/// The fields of a form, in the order in which they were sent.
 #[derive(Debug, Default)]
-pub(super) struct Fields(HashMap<String, String>);
+pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// A field as it was sent; empty if it is missing.
     pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.all(name).next().unwrap_or_default()
+    }
+
+    /// All fields of that name.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
     /// A field without spaces around it.
@@ -116,6 +120,11 @@ pub(super) struct Stale {
 }
 
 impl Posted {
+    /// Who sent it.
+    pub fn user(&self) -> &StaffUser {
+        &self.user
+    }
+
     /// The form, if its key is good: there is no other way to its fields.
     pub fn open(self) -> Result<Keyed, Box<Stale>> {
         let Self { user, fields, key } = self;

@@ -1,23 +1,32 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
 mod answer_page;
+mod audit_page;
+mod bulk;
+mod composing;
 mod console;
 mod doctor_page;
 mod error;
 mod files;
 mod form;
+mod inbox;
+mod inbox_rows;
+mod intake_page;
 mod knowledge_page;
+mod live_page;
 mod login;
 mod page;
 mod qr_page;
-mod queue;
+mod reveal;
 mod serve;
 mod session;
 mod setup;
 mod simulator;
 mod staff_page;
 mod throttle;
+mod ticket_acts;
 mod ticket_page;
+mod ticket_side;
 mod ticket_view;
 mod try_page;
 mod visitor;

@@ -62,7 +62,7 @@ impl Frame {
 
     /// Whether this is one of the pages that only administrators have.
     pub fn is_for_admins(&self) -> bool {
-        matches!(self.here, "staff" | "qr" | "doctor")
+        matches!(self.here, "staff" | "qr" | "doctor" | "audit")
     }
 
     /// The key of the page's forms.
@@ -103,6 +103,8 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("tokens.css", CSS, include_str!("pages/tokens.css")),
         ("base.css", CSS, include_str!("pages/base.css")),
         ("console.css", CSS, include_str!("pages/console.css")),
+        ("inbox.css", CSS, include_str!("pages/inbox.css")),
+        ("ticket.css", CSS, include_str!("pages/ticket.css")),
         ("console.js", JS, include_str!("pages/console.js")),
         ("answer.css", CSS, include_str!("pages/answer.css")),
         ("simulator.css", CSS, include_str!("pages/simulator.css")),

@@ -1,16 +1,22 @@
-//! One ticket: read it, take it up, answer, ask back, close. Knows the form and how a refusal is shown with nothing of
-//! the draft lost; whether an act is allowed is decided in `conversation`.
+//! One ticket: read it, answer it, hand it on. Knows the page and its forms, and how a refusal is shown with nothing of the
+//! draft lost; whether an act is allowed is decided in `access` and `conversation`.
 
 use super::Hall;
 use super::error::WebError;
 use super::form::{Fields, Posted};
+use super::inbox::Asked as List;
 use super::page::{Frame, query, render};
 use super::session::StaffUser;
-use super::ticket_view::{Thought, TicketLive, live, thoughts};
+use super::ticket_acts::{asked, done, sentence};
+use super::ticket_side::{Side, side};
+use super::ticket_view::{TicketLive, live};
 use super::words::{number_from_path, number_in_path};
-use crate::conversation::{Act, Refusal, StaffAct, longest_answer, phrases};
+use crate::access::{self, Sight};
+use crate::audit::Deed;
+use crate::conversation::{Act, StaffAct, longest_answer, phrases};
 use crate::knowledge::MAX_REPLY;
-use crate::ticket::{Line, Stage, Ticket};
+use crate::store::Draft;
+use crate::ticket::{Line, Origin, Stage, Ticket};
 use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -27,46 +33,64 @@ use std::sync::Arc;
 struct TicketPage {
     frame: Frame,
     live: TicketLive,
-    /// Names the draft kept in the browser, and the address.
+    side: Side,
+    /// The ticket in an address.
     path: String,
+    /// The list it was opened from; empty for the usual one.
+    list: String,
     /// Lines from here on are new to the reader.
     mark: u32,
     /// How many lines the reader has seen when the form comes back.
     seen: u32,
-    thoughts: Vec<Thought>,
-    /// The ticket takes no more words.
+    /// Where the live stream goes on from.
+    cursor: String,
+    /// The ticket takes no more words to who asked.
     over: bool,
+    /// Who asked is in WeChat.
+    is_here: bool,
     /// May be closed without a last word.
     answered: bool,
     /// What taking it up is called; empty where it is already theirs.
     claim: &'static str,
+    may_work: bool,
+    /// Their department does not answer for it: they begin with a note.
+    notes_first: bool,
     /// So many bytes fit into one message.
     room: usize,
-    /// So many go in one message.
-    one: usize,
-    /// What becomes of a longer one.
-    how: &'static str,
-    draft: String,
+    draft: Draft,
     refused: String,
     done: &'static str,
+    /// An answer that can still be taken back.
+    undo: String,
+    undo_s: u64,
 }
 
 #[derive(Deserialize, Default)]
+#[serde(default)]
 struct Asked {
-    #[serde(default)]
     fragment: String,
     mark: Option<u32>,
-    #[serde(default)]
     done: String,
+    list: String,
 }
 
 pub(super) type InPath = Result<Path<String>, PathRejection>;
 
-pub(super) async fn find(hall: &Hall, path: InPath) -> Result<(Ticket, Vec<Line>), WebError> {
+/// A ticket somebody may see; what they may not is not there.
+pub(super) async fn find(
+    hall: &Hall,
+    user: &StaffUser,
+    path: InPath,
+) -> Result<(Ticket, Vec<Line>, Sight), WebError> {
     let Path(text) = path.map_err(|_| WebError::NotFound)?;
     let number = number_from_path(&text).ok_or(WebError::NotFound)?;
     let ticket = hall.store().numbered(number).await?.ok_or(WebError::NotFound)?;
-    hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)
+    let sight = hall.sight(user).await?;
+    if !sight.sees(&ticket) {
+        return Err(WebError::NotFound);
+    }
+    let (ticket, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
+    Ok((ticket, lines, sight))
 }
 
 /// The ticket, or the part of it that is fetched again and again.
@@ -77,61 +101,97 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, WebError> {
     let asked: Asked = query(&uri);
-    let (ticket, lines) = find(&hall, path).await?;
+    let (ticket, lines, sight) = find(&hall, &user, path).await?;
     if asked.fragment == "1" {
         let mark = asked.mark.unwrap_or(ticket.n_lines);
-        return render(StatusCode::OK, &live(&hall, &ticket, &lines, mark).await?);
+        return render(StatusCode::OK, &live(&hall, &user, &ticket, &lines, mark).await?);
     }
-    let mut page = page(&hall, &user, &ticket, &lines, ticket.n_lines).await?;
-    page.done = match asked.done.as_str() {
-        "answer" => "答复已记下，正在发给用户；送达情况看消息下方。",
-        "ask" => "已请用户补充；送达情况看消息下方。",
-        "close" => "已办结。",
-        "claim" => "已领取，请尽快答复。",
-        "file" => "文件已记下，正在发给用户；送达情况看消息下方。",
-        _ => "",
-    };
+    if ticket.is_confidential {
+        let deed = Deed::new(hall.now(), &user.staff.name, "查看保密件", &in_audit(&ticket));
+        hall.store().audit(deed).await?;
+    }
+    let list = own_list(&asked.list).to_owned();
+    let shown = Shown { mark: ticket.n_lines, list, draft: None, refused: String::new() };
+    let mut page = page(&hall, &user, (&ticket, &lines, &sight), shown).await?;
+    page.done = done(&asked.done);
     render(StatusCode::OK, &page)
+}
+
+/// A ticket as the audit trail names it.
+pub(super) fn in_audit(ticket: &Ticket) -> String {
+    ticket.number.map(number_in_path).unwrap_or_default()
+}
+
+/// The query of a list of the inbox, and nothing else.
+pub(super) fn own_list(text: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "=&%+-_.".contains(c);
+    if text.len() <= 600 && text.chars().all(plain) { text } else { "" }
+}
+
+/// What a page shows besides the ticket.
+struct Shown {
+    mark: u32,
+    list: String,
+    /// What was written and not sent; `None`: as it is kept.
+    draft: Option<Draft>,
+    refused: String,
 }
 
 async fn page(
     hall: &Hall,
     user: &StaffUser,
-    ticket: &Ticket,
-    lines: &[Line],
-    mark: u32,
+    (ticket, lines, sight): (&Ticket, &[Line], &Sight),
+    shown: Shown,
 ) -> Result<TicketPage, WebError> {
-    let live = live(hall, ticket, lines, mark).await?;
-    let handbook = hall.console.desk.handbook();
+    let settings = hall.console.desk.settings();
+    let live = live(hall, user, ticket, lines, shown.mark).await?;
+    let kept = hall.store().draft(&user.staff.name, ticket.id).await?.unwrap_or_default();
+    // What was sent and refused is what the reader sees; it counts on from what is kept.
+    let draft = match shown.draft {
+        Some(draft) => Draft { n: kept.n, at: kept.at, ..draft },
+        None => kept,
+    };
     let claim = match &ticket.assignee {
         None => "领取",
         Some(name) if *name == user.staff.name => "",
         Some(_) => "转给我办",
     };
+    let is_here = ticket.origin == Origin::Wechat;
+    let memory = hall.store().recall(ticket.follower).await?;
+    let revocable = memory.revocable.iter().rev().find(|held| held.ticket == ticket.id);
+    let revocable = revocable.filter(|held| held.until > hall.now());
+    let one = room(ticket, settings.tappable);
     Ok(TicketPage {
         frame: Frame::of(live.title.clone(), "queue", user, &hall.keys)?,
-        live,
+        side: side(hall, user, ticket, sight).await?,
         path: ticket.number.map(number_in_path).unwrap_or_default(),
-        mark,
+        list: shown.list,
+        mark: shown.mark,
         seen: ticket.n_lines,
-        thoughts: thoughts(&ticket.considered, &handbook),
-        over: ticket.stage.is_over(),
+        cursor: hall.console.desk.live().mark().to_string(),
+        over: ticket.stage.is_over() || ticket.stage == Stage::Merged,
+        is_here,
         answered: ticket.stage == Stage::Answered,
         claim,
-        one: room(ticket, hall.console.desk.settings().tappable),
-        room: longest_answer(
-            hall.console.desk.settings(),
-            room(ticket, hall.console.desk.settings().tappable),
-        ),
-        how: if hall.console.desk.settings().pages.is_some() {
-            "超过一条消息：用户先收到开头，点链接看全文"
-        } else {
-            "超过一条消息：会拆成几条发，每条占用一次主动发送的次数"
-        },
-        draft: String::new(),
-        refused: String::new(),
+        may_work: access::may_work(&user.staff),
+        notes_first: draft.text.is_empty() && !is_in_charge(user, ticket),
+        room: if is_here { longest_answer(settings, one) } else { 12_000 },
+        undo: revocable
+            .and_then(|held| held.deliveries.first())
+            .map(|delivery| format!("{:016x}", delivery.0))
+            .unwrap_or_default(),
+        undo_s: revocable.map_or(0, |held| held.until.since(hall.now()).as_secs()),
+        draft,
+        refused: shown.refused,
         done: "",
+        live,
     })
+}
+
+/// Their department answers for the ticket, or they do.
+fn is_in_charge(user: &StaffUser, ticket: &Ticket) -> bool {
+    user.staff.department.is_none_or(|own| own == ticket.department)
+        || ticket.assignee.as_ref() == Some(&user.staff.name)
 }
 
 /// So many bytes fit into one message, whichever button is pressed.
@@ -152,48 +212,140 @@ pub(super) async fn submit(
     path: InPath,
     posted: Posted,
 ) -> Result<Response, WebError> {
-    let (ticket, _) = find(&hall, path).await?;
+    pressed(&hall, path, posted, false).await
+}
+
+/// The same, and then the next ticket of the list.
+pub(super) async fn submit_and_go_on(
+    State(hall): State<Arc<Hall>>,
+    path: InPath,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    pressed(&hall, path, posted, true).await
+}
+
+async fn pressed(hall: &Hall, path: InPath, posted: Posted, go_on: bool) -> Result<Response, WebError> {
+    let (ticket, _, sight) = find(hall, posted.user(), path).await?;
     let form = match posted.open() {
         Ok(form) => form,
         Err(stale) => {
             let refused = "页面打开得太久，或者服务刚刚重启过，还没有发出。请核对后再按一次。".to_owned();
-            let kept = (stale.fields.get("seen"), stale.fields.get("text"));
-            return again(&hall, &stale.user, &ticket, kept, (StatusCode::CONFLICT, refused)).await;
+            return again(hall, &stale.user, &ticket, &stale.fields, (StatusCode::CONFLICT, refused)).await;
         }
     };
-    let fields = &form.fields;
-    let text = fields.get("text").to_owned();
-    let name = fields.get("act").to_owned();
-    let act = match name.as_str() {
-        "answer" => Act::Answer(text),
-        "ask" => Act::AskBack(text),
-        "close" => Act::Close(Some(text).filter(|text| !text.trim().is_empty())),
-        "claim" => Act::Claim,
-        _ => return Err(WebError::BadForm),
+    let (fields, user) = (&form.fields, &form.user);
+    let name = if fields.get("takeback").is_empty() { fields.get("act") } else { "takeback" };
+    if name == "reveal" {
+        return super::reveal::reveal(hall, user, &ticket, fields).await;
+    }
+    let act = match asked(hall, &sight, name, fields).await? {
+        Ok(act) => act,
+        Err(why) => {
+            return again(hall, user, &ticket, fields, (StatusCode::UNPROCESSABLE_ENTITY, why)).await;
+        }
     };
+    if let Err(why) = access::may(&user.staff, &sight, &ticket, &act) {
+        return again(hall, user, &ticket, fields, (StatusCode::FORBIDDEN, why.to_owned())).await;
+    }
     let seen = fields.get("seen").parse().map_err(|_| WebError::BadForm)?;
     let key = submission(&form.key, fields);
-    let act = StaffAct { ticket: ticket.id, by: form.user.staff.name.clone(), seen, act };
+    let is_lead = access::is_lead(&user.staff, &ticket);
+    let withdrawn = withdrawn(hall, &ticket, &act).await?;
+    let act = StaffAct { ticket: ticket.id, by: user.staff.name.clone(), is_lead, seen, act };
     match hall.console.desk.act(&key, act).await? {
-        Ok(()) => Ok(done(&ticket, &name)),
+        Ok(()) => {
+            settle_draft(hall, user, &ticket, fields, (name, withdrawn)).await?;
+            match go_on {
+                true => next(hall, user, &ticket, fields).await,
+                false => Ok(back(&ticket, name, own_list(fields.get("list")))),
+            }
+        }
         Err(refusal) => {
-            let sentence = sentence(&refusal, &name, fields.get("text"));
-            again(&hall, &form.user, &ticket, (fields.get("seen"), fields.get("text")), sentence).await
+            let sentence = sentence(&refusal, name, fields.get("text"));
+            again(hall, user, &ticket, fields, sentence).await
         }
     }
 }
 
+/// The words of an answer that is taken back: they go back to where they were written.
+async fn withdrawn(hall: &Hall, ticket: &Ticket, act: &Act) -> Result<Option<String>, WebError> {
+    let Act::TakeBack(delivery) = act else { return Ok(None) };
+    let lines = hall.store().lines(ticket.id).await?;
+    Ok(lines.iter().find(|line| line.delivery == Some(*delivery)).map(|line| line.text.to_string()))
+}
+
+/// What was sent is no draft any more; an older save on its way never brings it back.
+async fn settle_draft(
+    hall: &Hall,
+    user: &StaffUser,
+    ticket: &Ticket,
+    fields: &Fields,
+    (name, withdrawn): (&str, Option<String>),
+) -> Result<(), WebError> {
+    let spoken = ["answer", "ask", "told", "close"].contains(&name);
+    if !spoken && name != "note" && withdrawn.is_none() {
+        return Ok(());
+    }
+    let kept = hall.store().draft(&user.staff.name, ticket.id).await?.unwrap_or_default();
+    let n = kept.n.max(fields.get("n").parse().unwrap_or(0)).saturating_add(1);
+    let mut draft = Draft { n, at: hall.now(), ..kept };
+    if spoken {
+        draft.text.clear();
+        draft.note = fields.get("note").to_owned();
+    }
+    if name == "note" {
+        draft.note.clear();
+        draft.text = fields.get("text").to_owned();
+    }
+    if let Some(words) = withdrawn
+        && draft.text.trim().is_empty()
+    {
+        draft.text = words;
+    }
+    hall.store().put_draft(&user.staff.name, ticket.id, &draft).await?;
+    Ok(())
+}
+
+/// On to the next ticket of the list.
+async fn next(hall: &Hall, user: &StaffUser, ticket: &Ticket, fields: &Fields) -> Result<Response, WebError> {
+    let list = own_list(fields.get("list"));
+    let address = format!("/console?{list}").parse().unwrap_or_default();
+    let asked: List = query(&address);
+    let page = hall.store().tickets(&asked.query(user, hall.sight(user).await?, hall)).await?;
+    let next = page.tickets.iter().find(|other| other.id != ticket.id);
+    Ok(match next.and_then(|next| next.number) {
+        Some(number) => {
+            Redirect::to(&format!("/console/tickets/{}{}", number_in_path(number), in_query(list, '?')))
+                .into_response()
+        }
+        None => Redirect::to(&format!("/console?{list}{}done=sent", if list.is_empty() { "" } else { "&" }))
+            .into_response(),
+    })
+}
+
+/// The list in the address of a ticket.
+pub(super) fn in_query(list: &str, joint: char) -> String {
+    if list.is_empty() {
+        return String::new();
+    }
+    let list: String = form_urlencoded::byte_serialize(list.as_bytes()).collect();
+    format!("{joint}list={list}")
+}
+
 /// Back to the ticket, which says what was done.
-pub(super) fn done(ticket: &Ticket, what: &str) -> Response {
+pub(super) fn back(ticket: &Ticket, what: &str, list: &str) -> Response {
     let path = ticket.number.map(number_in_path).unwrap_or_default();
-    Redirect::to(&format!("/console/tickets/{path}?done={what}")).into_response()
+    Redirect::to(&format!("/console/tickets/{path}?done={what}{}", in_query(list, '&'))).into_response()
 }
 
 /// Names what was submitted: the same page sent twice with the same words counts once, but other words from a page that
 /// was gone back to are not taken for the first ones and lost.
 fn submission(key: &str, fields: &Fields) -> String {
-    let words =
-        Sha256::new().chain_update(fields.get("act")).chain_update([0]).chain_update(fields.get("text"));
+    let mut words = Sha256::new();
+    for name in ["act", "text", "note", "takeback", "to", "reason", "labels", "until", "into"] {
+        words.update([0]);
+        words.update(fields.get(name));
+    }
     format!("{key} {}", URL_SAFE_NO_PAD.encode(words.finalize()))
 }
 
@@ -202,49 +354,27 @@ pub(super) async fn again(
     hall: &Hall,
     user: &StaffUser,
     ticket: &Ticket,
-    (seen, draft): (&str, &str),
+    fields: &Fields,
+    (status, refused): (StatusCode, String),
+) -> Result<Response, WebError> {
+    let words = |name: &str| fields.get(name).replace("\r\n", "\n");
+    let draft = Draft { text: words("text"), note: words("note"), ..Draft::default() };
+    let shown = (fields.get("seen").parse().ok(), own_list(fields.get("list")));
+    shown_again(hall, user, ticket, (shown.0, shown.1, draft), (status, refused)).await
+}
+
+/// The same for a form of another kind.
+pub(super) async fn shown_again(
+    hall: &Hall,
+    user: &StaffUser,
+    ticket: &Ticket,
+    (seen, list, draft): (Option<u32>, &str, Draft),
     (status, refused): (StatusCode, String),
 ) -> Result<Response, WebError> {
     let (ticket, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
-    let mark = seen.parse().unwrap_or(ticket.n_lines);
-    let mut page = page(hall, user, &ticket, &lines, mark).await?;
-    page.draft = draft.replace("\r\n", "\n");
-    page.refused = refused;
+    let sight = hall.sight(user).await?;
+    let draft = Some(draft);
+    let shown = Shown { mark: seen.unwrap_or(ticket.n_lines), list: list.to_owned(), draft, refused };
+    let page = page(hall, user, (&ticket, &lines, &sight), shown).await?;
     render(status, &page)
-}
-
-pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
-    match refusal {
-        Refusal::Newer => {
-            let newer = "您打开页面之后又有新内容，还没有发出。请看过标出的新内容，改好后再按一次。";
-            (StatusCode::CONFLICT, newer.into())
-        }
-        Refusal::Over => (StatusCode::CONFLICT, "这张单子已经办结或者记满了，没有发出。".into()),
-        Refusal::Gone => {
-            let gone = "这张单子太旧，已经不能再往里写，没有发出。请让用户重新提问，或直接联系用户。";
-            (StatusCode::CONFLICT, gone.into())
-        }
-        Refusal::Empty if act == "close" => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。".into())
-        }
-        Refusal::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "还没有写内容。".into()),
-        Refusal::NoPage => {
-            let unreachable = "没有发出：现在只能发 JPG、PNG、GIF 图片，而且公众号要有客服接口。要发别的文件，请管理员在配置里填好 public_url，并让 answers.page_days 大于 0。";
-            (StatusCode::UNPROCESSABLE_ENTITY, unreachable.into())
-        }
-        Refusal::TooManyWait => {
-            let waiting =
-                "已有很多条消息在等用户来信，没有发出。请等用户写来、收到前面的之后再答，或直接打电话。";
-            (StatusCode::CONFLICT, waiting.into())
-        }
-        Refusal::TooLong(room) => {
-            let over = text.trim().replace("\r\n", "\n").len().saturating_sub(*room);
-            let long = format!(
-                "太长了，没有发出，请删去至少 {} 个字（最多约 {} 个汉字）。",
-                over.div_ceil(3).max(1),
-                room / 3
-            );
-            (StatusCode::UNPROCESSABLE_ENTITY, long)
-        }
-    }
 }

@@ -3,14 +3,18 @@
 
 use super::Hall;
 use super::error::WebError;
+use super::session::StaffUser;
 use super::words::{self, Badge};
+use crate::access;
 use crate::clock::Timestamp;
 use crate::conversation::{RungResult, Settlement};
-use crate::desk::Handbook;
+use crate::live::Other;
+use crate::mask::mask;
 use crate::store::Delivery;
-use crate::ticket::{Author, Considered, Enclosure, Line, Ticket};
+use crate::ticket::{Author, CallBack, DeliveryId, Enclosure, Line, Origin, Stage, Ticket};
 use askama::Template;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The part of the page that is fetched again and again: head and thread.
 #[derive(Template)]
@@ -31,6 +35,15 @@ pub(super) struct TicketLive {
     assignee: Option<String>,
     /// What may still be sent to the follower; `None` where the account cannot send by itself.
     window: Option<Badge>,
+    /// How it came, where it did not come through WeChat.
+    origin: &'static str,
+    /// Confidential, for a lead, put aside, merged …
+    flags: Vec<String>,
+    labels: Vec<String>,
+    helpers: String,
+    /// Who else is here.
+    others: Vec<Other>,
+    may_work: bool,
     /// How the follower came.
     scene: Option<String>,
     bubbles: Vec<Bubble>,
@@ -42,7 +55,11 @@ struct Bubble {
     side: &'static str,
     who: String,
     at: String,
-    text: Arc<str>,
+    text: String,
+    /// The message it was, while it can be taken back by who reads this.
+    undo: Option<String>,
+    /// It was taken back.
+    withdrawn: bool,
     /// The first line of a text that is folded.
     fold: Option<String>,
     /// Set where a new day begins.
@@ -73,27 +90,22 @@ struct Fate {
     going: bool,
 }
 
-/// An entry the bot had considered.
-pub(super) struct Thought {
-    /// Its title; its name, if it is no longer there.
-    pub title: String,
-    /// Where its answer can be read.
-    pub href: Option<String>,
-    /// Confidence.
-    pub percent: u8,
-    /// The follower has seen it.
-    pub shown: bool,
-}
-
 /// The head and the thread. Lines from `mark` on are new to the reader.
 pub(super) async fn live(
     hall: &Hall,
+    user: &StaffUser,
     ticket: &Ticket,
     lines: &[Line],
     mark: u32,
 ) -> Result<TicketLive, WebError> {
     let now = hall.now();
     let handbook = hall.console.desk.handbook();
+    let memory = hall.store().recall(ticket.follower).await?;
+    let revealed = hall.reveals.holds(user, ticket, now);
+    let shown = |text: &str| if revealed { text.to_owned() } else { mask(text).into_owned() };
+    let revocable = |id: &DeliveryId| {
+        memory.revocable.iter().any(|held| held.deliveries.contains(id) && held.until > now)
+    };
     let mut bubbles = Vec::with_capacity(lines.len());
     let mut last_day = None;
     for (n, line) in lines.iter().enumerate() {
@@ -108,40 +120,89 @@ pub(super) async fn live(
             side: side(&line.author),
             who: who(&line.author),
             at: words::clock(line.at),
-            text: line.text.clone(),
+            text: shown(&line.text),
+            undo: line.delivery.filter(revocable).map(|id| format!("{:016x}", id.0)),
+            withdrawn: delivery.as_ref().is_some_and(|d| matches!(d.fate, Settlement::Withdrawn(_))),
             fold: fold(line),
             day,
             fresh,
             first_fresh: fresh && n == mark as usize,
-            fate: delivery.map(|delivery| fate(&delivery, now)),
+            fate: delivery.map(|delivery| fate(&delivery, now)).or_else(|| by_phone(ticket, line)),
             file: line.enclosure.as_ref().map(|enclosure| file(hall, ticket, enclosure)),
             n,
         });
     }
     let number = ticket.number.map(|number| number.to_string()).unwrap_or_default();
-    let memory = hall.store().recall(ticket.follower).await?;
-    let by_itself = hall.console.desk.settings().customer_service && !ticket.stage.is_over();
+    let is_here = ticket.origin == Origin::Wechat;
+    let by_itself = is_here && hall.console.desk.settings().customer_service && !ticket.stage.is_over();
     Ok(TicketLive {
         window: by_itself.then(|| words::window(&memory.window, now)),
         scene: memory
             .scene
             .as_ref()
             .map(|(scene, at)| format!("扫码：{scene}（{}）", words::dated(*at, now))),
-        title: format!("{number} {}", ticket.subject),
+        origin: if is_here { "" } else { ticket.origin.name() },
+        flags: flags(ticket, now),
+        labels: ticket.labels.iter().map(|label| label.to_string()).collect(),
+        helpers: ticket.helpers.names(),
+        others: hall.console.desk.live().others(ticket.id, &user.staff.name, now),
+        may_work: access::may_work(&user.staff),
+        title: format!("{number} {}", mask(&ticket.subject)),
         number,
-        subject: ticket.subject.clone(),
+        subject: shown(&ticket.subject).into(),
         stage: ticket.stage.name(),
         stage_class: words::stage_class(ticket.stage),
         badge: words::deadline(ticket, now, &handbook.calendar),
         category: ticket.category.name(),
         department: ticket.department.name(),
         opened: words::dated(ticket.opened_at, now),
-        due: words::dated(ticket.deadline.at, now),
-        contact: ticket.contact.clone(),
+        due: due(ticket, now),
+        contact: ticket.contact.as_ref().map(|contact| shown(contact).into()),
         assignee: ticket.assignee.clone(),
         n_fresh: bubbles.iter().filter(|bubble| bubble.fresh).count(),
         bubbles,
     })
+}
+
+fn due(ticket: &Ticket, now: Timestamp) -> String {
+    match ticket.left_s {
+        Some(left) => format!("暂停计算，还剩 {} 办公时间", words::span(Duration::from_secs(left.into()))),
+        None => words::dated(ticket.deadline.at, now),
+    }
+}
+
+/// What is special about a ticket, in a few words each.
+fn flags(ticket: &Ticket, now: Timestamp) -> Vec<String> {
+    let mut flags = Vec::new();
+    if ticket.is_confidential {
+        flags.push("保密件".to_owned());
+    }
+    if let Some(for_lead) = ticket.for_lead.filter(|_| !ticket.stage.is_over()) {
+        flags.push(for_lead.name().to_owned());
+    }
+    if let Some(extension) = &ticket.extension {
+        flags.push(format!("{} 申请延期 {} 个工作日", extension.by, extension.days));
+    }
+    if let Some(until) = ticket.snoozed_until.filter(|until| *until > now) {
+        flags.push(format!("挂起到 {}", words::moment(until, now)));
+    }
+    if let Some((_, _, number)) = ticket.merged_into.filter(|_| ticket.stage == Stage::Merged) {
+        flags.push(format!("已并入 {number}"));
+    }
+    if !ticket.merged.is_empty() {
+        flags.push(format!("有 {} 张单子并入", ticket.merged.len()));
+    }
+    if ticket.call_back == CallBack::ForStaff {
+        flags.push("待电话回访".to_owned());
+    }
+    flags
+}
+
+/// What was said by telephone or at the counter went no other way.
+fn by_phone(ticket: &Ticket, line: &Line) -> Option<Fate> {
+    let is_told = matches!(line.author, Author::Staff(_)) && line.enclosure.is_none();
+    let how = if ticket.origin == Origin::WalkIn { "当面告知" } else { "电话告知" };
+    is_told.then(|| Fate { class: "quiet", text: format!("{how}，没有经过微信"), going: false })
 }
 
 fn file(hall: &Hall, ticket: &Ticket, enclosure: &Enclosure) -> File {
@@ -159,6 +220,7 @@ fn side(author: &Author) -> &'static str {
         Author::Follower => "follower",
         Author::Bot => "bot",
         Author::Staff(_) => "staff",
+        Author::Note(_) => "note",
         Author::System => "system",
     }
 }
@@ -168,6 +230,7 @@ fn who(author: &Author) -> String {
         Author::Follower => "用户".into(),
         Author::Bot => "自动答复".into(),
         Author::Staff(name) => name.clone(),
+        Author::Note(name) => format!("{name} · 内部备注"),
         Author::System => String::new(),
     }
 }
@@ -184,12 +247,16 @@ fn fate(delivery: &Delivery, now: Timestamp) -> Fate {
     let (class, text) = match &delivery.fate {
         Settlement::Sent(when) => ("good", format!("已发送 {}", at(when))),
         Settlement::InReply(when) => ("good", format!("已随下次消息送达 {}", at(when))),
+        Settlement::Due(when) if *when > now && delivery.n_tries == 0 => {
+            ("quiet", format!("{} 秒后发出", when.since(now).as_secs().max(1)))
+        }
         Settlement::Due(_) => match &delivery.last_error {
             Some(error) => ("soon", format!("等待发送，已试 {} 次（{error}）", delivery.n_tries)),
             None => ("quiet", "等待发送".into()),
         },
         Settlement::Parked(why) => ("soon", format!("等待用户来信后送达（{why}）")),
         Settlement::Failed(why) => ("late", format!("没有送达（{why}）")),
+        Settlement::Withdrawn(when) => ("quiet", format!("{} 撤回，没有发出", at(when))),
     };
     let tried = delivery.rungs.iter().map(|rung| {
         let name = rung.channel.name();
@@ -204,18 +271,4 @@ fn fate(delivery: &Delivery, now: Timestamp) -> Fate {
     let text = tried.fold(text, |text, tried| text + &tried);
     let going = matches!(delivery.fate, Settlement::Due(_));
     Fate { class, text, going }
-}
-
-/// What the bot had considered, as links to the entries.
-pub(super) fn thoughts(considered: &[Considered], handbook: &Handbook) -> Vec<Thought> {
-    let thought = |considered: &Considered| {
-        let entry = handbook.knowledge.entry(&considered.entry);
-        Thought {
-            title: entry.map_or_else(|| considered.entry.to_string(), |entry| entry.title.clone()),
-            href: entry.map(|entry| format!("/console/knowledge/{}", entry.id)),
-            percent: considered.percent,
-            shown: considered.shown,
-        }
-    };
-    considered.iter().map(thought).collect()
 }

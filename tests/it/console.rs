@@ -206,7 +206,7 @@ async fn the_queue_shows_number_question_and_deadline() {
     let house = House::open().await;
     let wang = house.colleague("王敏").await;
     let nothing = wang.page("/console").await;
-    assert!(!nothing.body.contains("<li class=\"row\">"));
+    assert!(!nothing.body.contains("<li class=\"row\" data-row>"));
     let promised = house.said("ming", "外星人开公司要护照吗").await.unwrap();
     let number = number_in(&promised);
     let (_, due) = promised.split_once("答复期限：").unwrap();
@@ -256,9 +256,9 @@ async fn a_ticket_is_closed_with_a_last_word_or_after_an_answer() {
     assert!(wang.page(&lis).await.text().contains("这张单子已经办结"));
     assert_eq!(house.custom("li").len(), 1, "closing said nothing more");
 
-    assert!(!wang.page("/console").await.body.contains("<li class=\"row\">"));
+    assert!(!wang.page("/console").await.body.contains("<li class=\"row\" data-row>"));
     let done = wang.page("/console?shelf=done").await;
-    assert_eq!(done.body.matches("<li class=\"row\">").count(), 2, "{}", done.body);
+    assert_eq!(done.body.matches("<li class=\"row\" data-row>").count(), 2, "{}", done.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ use xinqi::config::{Config, Secret};
 use xinqi::conversation::Settlement;
 use xinqi::desk::Desk;
 use xinqi::fake_wechat::{Act, Delivered, FakeSettings, FakeWechat, Side, Via};
+use xinqi::knowledge::Department;
 use xinqi::staff::{Role, Staff};
 use xinqi::store::{Query, Shelf, Store};
 use xinqi::ticket::FollowerId;
@@ -97,6 +98,8 @@ impl House {
             ("XINQI_WECHAT__TOKEN", TOKEN),
             ("XINQI_WECHAT__ENCODING_AES_KEY", AES_KEY),
             ("XINQI_WECHAT__API_BASE", &api_base),
+            // An answer leaves at once, unless a story is about taking it back.
+            ("XINQI_TICKETS__UNDO_S", "0"),
             // The clock jumps while a sending may be under way: no jump may end a lease.
             ("XINQI_DELIVERY__LEASE_S", lease.as_str()),
         ];
@@ -188,8 +191,8 @@ impl House {
     async fn is_busy(&self) -> bool {
         let (store, now) = (&self.running.as_ref().unwrap().store, self.clock.now());
         let mut due: HashMap<FollowerId, Vec<Timestamp>> = HashMap::new();
-        for shelf in [Shelf::Open, Shelf::Answered, Shelf::Done] {
-            let page = store.tickets(&Query { shelf, limit: 100, ..Query::default() }).await.unwrap();
+        for shelf in Shelf::ALL {
+            let page = store.tickets(&Query { shelf, limit: 100, now, ..Query::default() }).await.unwrap();
             assert!(page.next.is_none(), "more tickets than this can oversee");
             for ticket in page.tickets {
                 for id in store.lines(ticket.id).await.unwrap().iter().filter_map(|line| line.delivery) {
@@ -238,6 +241,16 @@ impl House {
         visitor
     }
 
+    /// The desk.
+    pub fn desk(&self) -> &Desk {
+        &self.running.as_ref().unwrap().desk
+    }
+
+    /// Everything said so far can be found.
+    pub async fn found(&self) {
+        self.desk().finding().unwrap().flush().await.unwrap();
+    }
+
     /// What is kept.
     pub fn store(&self) -> Arc<dyn Store> {
         self.running.as_ref().unwrap().store.clone()
@@ -258,9 +271,21 @@ impl House {
         holds(self.dir.path(), bytes)
     }
 
+    /// Takes somebody on with a role, in a department or in all; they log in.
+    pub async fn colleague_as(&self, name: &str, role: Role, department: Option<Department>) -> Visitor {
+        self.hire_as(name, role, department).await;
+        let mut visitor = self.visitor();
+        assert_eq!(visitor.login(name, PASSWORD).await.status, 303);
+        visitor
+    }
+
     /// Takes somebody on.
     pub async fn hire(&self, name: &str) {
-        let staff = Staff::new(name, Role::Admin, None, PASSWORD, [7; 16]).unwrap();
+        self.hire_as(name, Role::Admin, None).await;
+    }
+
+    async fn hire_as(&self, name: &str, role: Role, department: Option<Department>) {
+        let staff = Staff::new(name, role, department, PASSWORD, [7; 16]).unwrap();
         assert!(self.running.as_ref().unwrap().store.put_staff(&staff, false).await.unwrap());
     }
 

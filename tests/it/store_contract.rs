@@ -11,7 +11,7 @@ use xinqi::conversation::{
     Cause, Channel, Exchange, Memory, NUMBER, Reply, Rung, RungResult, Say, Settlement, Step,
 };
 use xinqi::knowledge::{Category, Department};
-use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, SledStore, Store, Turn};
+use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, View, SledStore, Store, Turn};
 use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
 
 const NOW: Timestamp = Timestamp::from_s(1_795_485_600);
@@ -49,29 +49,22 @@ fn turn(cause: u128, follower: FollowerId, memory: &Memory, reply: &str) -> Turn
         made_from,
         at: NOW,
         step: Step { memory, reply: Some(reply.into()), ..Step::default() },
+        deed: None,
     }
+}
+
+/// How many tickets stand on a shelf.
+async fn count(store: &dyn Store, shelf: Shelf) -> u32 {
+    let counts = store.counts(&Query::default()).await.unwrap();
+    counts.shelves[Shelf::ALL.iter().position(|one| *one == shelf).unwrap()]
 }
 
 /// The same turn, opening a ticket with one line.
 fn opening(mut turn: Turn, id: u64, department: Department, due: u64) -> Turn {
-    let ticket = Ticket {
-        id: TicketId(id),
-        number: None,
-        follower: turn.follower,
-        opened_at: turn.at,
-        changed_at: turn.at,
-        subject: "问题".into(),
-        category: Category::Legal,
-        department,
-        stage: Stage::Waiting,
-        deadline: Deadline { at: later(due), tentative: false },
-        contact: None,
-        assignee: None,
-        n_lines: 1,
-        considered: Vec::new(),
-        answered_at: None,
-        rating: None,
-    };
+    let deadline = Deadline { at: later(due), tentative: false };
+    let mut ticket =
+        Ticket::new(TicketId(id), turn.follower, turn.at, (Category::Legal, department), deadline);
+    (ticket.subject, ticket.n_lines) = ("问题".into(), 1);
     let text = format!("编号 {NUMBER}").into();
     let lines = vec![Line { at: turn.at, author: Author::Bot, text, delivery: None, enclosure: None }];
     turn.step.memory.tickets.push(ticket.clone());
@@ -151,7 +144,7 @@ async fn of_many_turns_at_once_from_one_memory_one_is_done() {
         let commits = together.join_all().await;
         assert_eq!(commits.iter().filter(|commit| matches!(commit, Commit::Done(_))).count(), 1);
         assert_eq!(commits.iter().filter(|commit| **commit == Commit::Stale).count(), 19);
-        assert_eq!(store.count(Shelf::Open, 100).await.unwrap(), 1);
+        assert_eq!(count(&*store, Shelf::Open).await, 1);
     }
 }
 
@@ -245,10 +238,10 @@ async fn the_open_shelf_is_read_by_urgency_page_by_page_and_by_department() {
             }
         }
         assert_eq!(seen, [5, 2, 3, 1, 4]);
-        let union = Query { limit: 10, department: Some(Department::Union), ..Query::default() };
+        let union = Query { limit: 10, view: View::Department(Department::Union), ..Query::default() };
         let page = store.tickets(&union).await.unwrap();
         assert_eq!(page.tickets.iter().map(|ticket| ticket.id.0).collect::<Vec<_>>(), [2, 4]);
-        assert_eq!(store.count(Shelf::Open, 3).await.unwrap(), 3, "counted up to the most asked for");
+        assert_eq!(count(&*store, Shelf::Open).await, 5);
 
         let memory = store.recall(FollowerId(5)).await.unwrap();
         let mut closing = turn(50, FollowerId(5), &memory, "");
@@ -257,7 +250,7 @@ async fn the_open_shelf_is_read_by_urgency_page_by_page_and_by_department() {
         closing.step.memory.tickets[0] = change.ticket.clone();
         closing.step.changes.push(change);
         done(&*store, closing).await;
-        let counts = (store.count(Shelf::Open, 9).await.unwrap(), store.count(Shelf::Done, 9).await.unwrap());
+        let counts = (count(&*store, Shelf::Open).await, count(&*store, Shelf::Done).await);
         assert_eq!(counts, (4, 1), "it moved from shelf to shelf");
     }
 }
@@ -346,7 +339,7 @@ async fn after_an_erasure_nothing_of_theirs_is_kept_or_taken_in_and_others_keep_
         let memory = store.recall(ming).await.unwrap();
         let step = xinqi::conversation::erasure(&memory);
         assert_eq!(step.erases, Some(vec![TicketId(1)]));
-        let erasing = Turn { cause: Cause(2), follower: ming, made_from: memory.version, at: later(1), step };
+        let erasing = Turn { cause: Cause(2), follower: ming, made_from: memory.version, at: later(1), step, deed: None };
         done(&*store, erasing).await;
 
         assert_eq!(store.known_follower("o1").await.unwrap(), None);
@@ -358,7 +351,7 @@ async fn after_an_erasure_nothing_of_theirs_is_kept_or_taken_in_and_others_keep_
         assert!(store.due_lapses(later(100), 10).await.unwrap().is_empty());
         let husk = store.ticket(TicketId(1)).await.unwrap().unwrap();
         assert_eq!((husk.stage, &*husk.subject), (Stage::Left, xinqi::ticket::ERASED));
-        assert_eq!(store.count(Shelf::Open, 10).await.unwrap(), 1, "the other follower's");
+        assert_eq!(count(&*store, Shelf::Open).await, 1, "the other follower's");
         assert_eq!(store.lines(TicketId(2)).await.unwrap().len(), 1);
 
         // A turn made before, or one that begins now, comes too late.

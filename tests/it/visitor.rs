@@ -119,6 +119,32 @@ impl Visitor {
         self.post(path, &[&hidden, fields].concat()).await
     }
 
+    /// Opens the page and sends one of its forms that needs no more than a key.
+    pub async fn sends(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let key = self.page(page).await.hidden("key");
+        self.post(path, &[&[("key", key.as_str())], fields].concat()).await
+    }
+
+    /// Listens to the live stream until it says something, bounded; what it said.
+    pub async fn hears(&self, path: &str, last: Option<&str>) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let resumed = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{resumed}\r\n", self.address, self.cookie);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut said, mut piece) = (String::new(), [0; 1_024]);
+        let listening = async {
+            while !said.contains("\nevent: change") && !said.contains("event:change") {
+                match stream.read(&mut piece).await.unwrap() {
+                    0 => break,
+                    n => said.push_str(&String::from_utf8_lossy(&piece[..n])),
+                }
+            }
+        };
+        // Silence is an answer, too.
+        let _ = tokio::time::timeout(Duration::from_millis(1_500), listening).await;
+        said
+    }
+
     /// Opens a ticket's page and sends a file from it, with what stands in the field for words.
     pub async fn sends_file(&self, ticket: &str, name: &str, bytes: &[u8], text: &str) -> Answer {
         let page = self.page(ticket).await;

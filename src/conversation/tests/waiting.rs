@@ -42,7 +42,7 @@ fn who_has_not_seen_the_answer_can_neither_reopen_nor_outlive_it() {
     assert!(matches!(chat.memory.state, State::Rating { .. }));
     chat.after(24 * HOUR);
     chat.said("满意");
-    assert_eq!(chat.ticket().rating, Some(Rating::Good));
+    assert_eq!(chat.ticket().rating, Some(Rating::GOOD));
 }
 
 #[test]

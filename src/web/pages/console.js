@@ -1,145 +1,152 @@
-// Keeps the shown part of a page fresh, keeps drafts in this tab, counts what fits into one message. Every page works
-// without it.
+// Keeps the shown part of a page fresh, drafts on the server, and knows some keys. Every page works without it.
 "use strict";
-
 (() => {
-  const EVERY_MS = 10_000;
-  // An answer on its way is gone within a second or two; whoever wrote it waits for the word.
-  const SOON_MS = 1_500;
   const byId = (id) => document.getElementById(id);
-
-  // The browser may refuse storage; then there are no drafts, and nothing else is missing.
-  const shelf = {
-    get: (key) => { try { return sessionStorage.getItem(key) ?? ""; } catch { return ""; } },
-    put: (key, text) => {
-      try { text ? sessionStorage.setItem(key, text) : sessionStorage.removeItem(key); } catch { /* as above */ }
-    },
-  };
-
-  // ---- The part that is fetched again and again
-
   const live = document.querySelector("[data-live]");
-  let last = "";
-  let failures = 0;
-  let busy = false;
-  let over = false;
+  const form = byId("answer"), text = byId("text"), note = byId("note");
+  const path = live?.dataset.ticket ?? "";
 
-  function address() {
-    const url = new URL(location.href);
-    url.hash = "";
-    url.searchParams.delete("done");
-    url.searchParams.set("fragment", "1");
-    if (live.dataset.mark) url.searchParams.set("mark", live.dataset.mark);
-    return url;
-  }
-
+  // ---- The part that is fetched again and again, whenever the stream says that something changed
+  let last = "", busy = false, again = false, down = 0, stream = null;
   function show(html) {
     // Nothing is pulled away from under a finger or a pressed mouse button.
     if (html === last || live.matches(":active")) return;
     last = html;
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
-    const open = [...live.querySelectorAll("details[open][id]")].map((details) => details.id);
+    const kept = [...live.querySelectorAll("details[open][id], input:checked[id]")].map((one) => one.id);
     live.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
-    for (const id of open) if (byId(id)) byId(id).open = true;
+    for (const one of kept.map(byId)) if (one) one.tagName === "DETAILS" ? (one.open = true) : (one.checked = true);
     if (focused) byId(focused)?.focus({ preventScroll: true });
     dress();
   }
-
-  // What only the browser knows: drafts in the list, the window's title, whether there is something new.
   function dress() {
-    for (const chip of live.querySelectorAll("[data-draft]")) chip.hidden = !shelf.get(chip.dataset.draft);
     const title = live.querySelector("[data-title]")?.dataset.title;
     if (title) document.title = `${title} · 莘企政策咨询工作台`;
     if (byId("more")) byId("more").hidden = !byId("fresh");
+    chosen();
+    if (live.querySelector("[data-going]")) setTimeout(refresh, 1500);
   }
-
   async function refresh() {
-    if (busy || over || document.hidden) return;
+    if (busy || document.hidden) { again = busy; return; }
     busy = true;
+    const url = new URL(location.href);
+    url.searchParams.set("fragment", "1");
+    if (live.dataset.mark) url.searchParams.set("mark", live.dataset.mark);
     try {
-      const response = await fetch(address(), { cache: "no-store", signal: AbortSignal.timeout(8_000) });
-      if (response.status === 401) {
-        over = true;
-        byId("signed-out").hidden = false;
-      } else if (!response.ok) {
-        throw new Error(String(response.status));
-      } else {
-        show(await response.text());
-      }
-      failures = 0;
-    } catch {
-      failures += 1;
-    }
-    byId("offline").hidden = failures < 2;
+      const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+      byId("signed-out").hidden = answer.status !== 401;
+      if (answer.ok) show(await answer.text());
+    } catch { fell(); }
     busy = false;
+    if (again) again = setTimeout(refresh, 300) && false;
   }
-
-  let nSoon = 0;
-  function next() {
-    nSoon = live.querySelector("[data-going]") ? nSoon + 1 : 0;
-    // What is still on its way after half a minute is in some trouble: then the calm pace does.
-    const soon = nSoon > 0 && nSoon < 20;
-    setTimeout(() => refresh().finally(next), soon ? SOON_MS : EVERY_MS);
+  function fell() { down ||= setTimeout(() => { byId("offline").hidden = false; }, 1500); }
+  function listen() {
+    stream?.close();
+    if (document.hidden) return;
+    stream = new EventSource(`/console/live?fragment=1&after=${live.dataset.live}&ticket=${path}`);
+    stream.onopen = () => { if (down) refresh(); clearTimeout(down); down = 0; byId("offline").hidden = true; };
+    stream.addEventListener("change", (event) => { live.dataset.live = event.lastEventId; refresh(); });
+    stream.onerror = () => { fell(); if (stream.readyState === 2) { refresh(); setTimeout(listen, 5000); } };
   }
-
   if (live) {
-    dress();
-    next();
-    document.addEventListener("visibilitychange", refresh);
+    dress(), listen();
+    document.addEventListener("visibilitychange", () => { listen(); refresh(); });
   }
 
-  // ---- The answer
+  // ---- Several tickets at once
+  let lastBox = "";
+  const boxes = () => [...document.querySelectorAll("input[name=t]")];
+  function chosen() {
+    if (!byId("bulk-bar")) return;
+    const n = boxes().filter((box) => box.checked).length;
+    byId("bulk-bar").classList.toggle("on", n > 0);
+    byId("n-chosen").textContent = n ? `选中 ${n} 张` : "选中的单子";
+  }
+  byId("bulk")?.addEventListener("click", (event) => {
+    if (event.target.name !== "t") return;
+    const all = boxes(), at = all.indexOf(event.target), from = all.findIndex((box) => box.id === lastBox);
+    const range = event.shiftKey && from >= 0 ? all.slice(Math.min(at, from), Math.max(at, from) + 1) : [];
+    for (const box of range) box.checked = event.target.checked;
+    lastBox = event.target.id, chosen();
+  });
 
-  const form = byId("answer");
-  const text = byId("text");
-
+  // ---- Writing: half a second after the last letter the server keeps the draft and shows what would be sent
+  let timer = 0, offers = null;
+  const n = byId("n");
+  async function keep() {
+    n.value = Number(n.value) + 1;
+    const fields = new URLSearchParams(new FormData(form));
+    const answer = await fetch(`/console/tickets/${path}/draft`, { method: "POST", body: fields }).catch(() => null);
+    if (!answer || ![200, 409].includes(answer.status)) return fell();
+    if (byId("preview")) byId("preview").innerHTML = await answer.text();
+    n.value = Math.max(Number(n.value), Number(byId("preview-body")?.dataset.n ?? 0));
+  }
+  function typed(event) {
+    clearTimeout(timer);
+    timer = setTimeout(keep, 500);
+    count(), offer(event.target);
+  }
   function count() {
-    const bytes = new TextEncoder().encode(text.value.trim()).length;
-    const left = Number(form.dataset.room) - bytes;
-    const room = byId("room");
-    room.classList.toggle("late", left < 0);
-    if (left < 0) room.textContent = `超出约 ${Math.ceil(-left / 3)} 个字，请删减`;
-    else if (bytes > Number(form.dataset.one)) room.textContent = form.dataset.how;
-    else room.textContent = text.value ? `还可写约 ${Math.floor(left / 3)} 个字` : "";
+    if (!text) return;
+    const left = Number(form.dataset.room) - new TextEncoder().encode(text.value.trim()).length;
+    byId("room").classList.toggle("late", left < 0);
+    byId("room").textContent = left < 0 ? `超出约 ${Math.ceil(-left / 3)} 个字，请删减` : text.value ? `还可写约 ${Math.floor(left / 3)} 个字` : "";
   }
-
-  const draft = live?.dataset.keeps;
-
-  // A draft is cleared only when the server says so after this tab has sent it.
-  if (draft) {
-    if ("sent" in live.dataset && shelf.get(`sent ${draft}`)) shelf.put(draft, "");
-    shelf.put(`sent ${draft}`, "");
+  async function offer(field) {
+    const found = /(::|：：|\?\?|？？)([^\s:：?？]{0,20})$/.exec(field.value.slice(0, field.selectionStart));
+    byId("offers").hidden = !found;
+    offers = found && { field, at: found.index, end: field.selectionStart };
+    if (!found) return;
+    const kind = /[?？]/.test(found[1]) ? "entry" : "reply";
+    const answer = await fetch(`/console/insert?kind=${kind}&q=${encodeURIComponent(found[2])}`).catch(() => null);
+    if (answer?.ok && offers?.end === field.selectionStart) byId("offers").innerHTML = await answer.text();
   }
-
-  function keepDraft() {
-    if ("refused" in live.dataset) shelf.put(draft, text.value);
-    else if (!text.value) text.value = shelf.get(draft);
-    text.addEventListener("input", () => { shelf.put(draft, text.value); count(); });
-    form.addEventListener("submit", (event) => {
-      if (!["claim", "file"].includes(event.submitter?.value)) shelf.put(`sent ${draft}`, "1");
-    });
-    text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        event.preventDefault();
-        form.requestSubmit(form.querySelector("[value=answer]"));
-      }
-    });
-  }
-
-  if (form) {
-    keepDraft();
+  byId("offers")?.addEventListener("click", (event) => {
+    const words = event.target.closest("[data-insert]")?.dataset.insert;
+    if (words === undefined || !offers) return;
+    offers.field.setRangeText(words, offers.at, offers.end, "end"), offers.field.focus();
+    offers.field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  for (const field of [text, note]) field?.addEventListener("input", typed);
+  form?.addEventListener("submit", () => { clearTimeout(timer); n.value = Number(n.value) + 1; });
+  if (text) {
     count();
     // The last words are what matters, unless something is marked as new. The form sticks to the window's lower edge.
-    const end = form.parentElement.getBoundingClientRect().bottom + scrollY - innerHeight;
-    if (byId("fresh")) byId("fresh").scrollIntoView({ block: "start", behavior: "instant" });
-    else scrollTo({ top: end, behavior: "instant" });
+    if (byId("fresh")) byId("fresh").scrollIntoView({ behavior: "instant" });
+    else scrollTo({ top: form.parentElement.getBoundingClientRect().bottom + scrollY - innerHeight, behavior: "instant" });
   }
+  const undo = byId("undo");
+  const tick = undo && setInterval(() => {
+    undo.querySelector("b").textContent = --undo.dataset.left;
+    if (undo.dataset.left <= 0) { clearInterval(tick); undo.hidden = true; refresh(); }
+  }, 1000);
+
+  // ---- Keys
+  const rows = () => [...document.querySelectorAll("[data-row] .subject > a")];
+  const mode = (name) => { byId(`mode-${name}`)?.click(); (name === "note" ? note : text)?.focus(); };
+  const keys = {
+    j: () => (rows()[rows().indexOf(document.activeElement) + 1] ?? rows()[0])?.focus(),
+    k: () => (rows()[rows().indexOf(document.activeElement) - 1] ?? rows().at(-1))?.focus(),
+    x: () => document.activeElement.closest("[data-row]")?.querySelector("input").click(),
+    r: () => mode("reply"), n: () => mode("note"), u: () => byId("back")?.click(), "?": () => byId("keys")?.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    const writes = event.target.matches("input:not([type=checkbox]):not([type=radio]), textarea, select");
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && writes && form?.contains(event.target)) {
+      event.preventDefault();
+      const send = event.target === note ? form.querySelector("[value=note].button") : event.shiftKey ? byId("and-next") : form.querySelector(".reply .primary");
+      send?.click();
+    } else if (writes && event.key === "Escape") event.target.blur(), (byId("offers") ?? {}).hidden = true;
+    else if (writes && event.key === "ArrowDown" && offers) event.preventDefault(), byId("offers").querySelector("button")?.focus();
+    else if (!writes && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const marked = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+      const act = keys[event.key] ?? (marked && (() => (marked.matches("input") ? marked.focus() : marked.click())));
+      if (act) event.preventDefault(), act();
+    }
+  });
   const url = new URL(location.href);
-  if (url.searchParams.has("done")) {
-    url.searchParams.delete("done");
-    history.replaceState(null, "", url);
-  }
-  if (matchMedia("(max-width: 860px)").matches) {
-    for (const details of document.querySelectorAll("[data-fold]")) details.open = false;
-  }
+  if (url.searchParams.delete("done") === undefined && url.href !== location.href) history.replaceState(null, "", url);
+  if (matchMedia("(max-width: 860px)").matches) for (const one of document.querySelectorAll("[data-fold]")) one.open = false;
 })();

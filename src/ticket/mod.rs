@@ -1,61 +1,20 @@
 //! A ticket (咨询单): a question that a person has to answer, its life and its lines. Knows nothing of WeChat or of storage.
 
+mod flow;
+mod names;
+
+pub use flow::{
+    Began, CallBack, Departments, Extension, ForLead, Hop, MAX_EXTENSION_DAYS, MAX_HOPS, MAX_LABEL_CHARS,
+    MAX_LABELS, MAX_PROFILE_CHARS, MAX_WATCHERS, Origin, Profile, Rating,
+};
+pub(crate) use names::hex16;
+pub use names::{DeliveryId, FileId, FollowerId, NoFileId, Number, TicketId};
+
 use crate::calendar::Deadline;
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, Department, EntryId};
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-
-/// A follower everywhere but at WeChat's door: a random number, so that erasing the one record that maps it to the
-/// openid makes all others anonymous.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FollowerId(pub u128);
-
-impl fmt::Debug for FollowerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "f{:08x}", self.0 >> 96)
-    }
-}
-
-/// Names a ticket inside the program. It follows from what caused the ticket, so the same cause names the same ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TicketId(pub u64);
-
-/// Names one message on its way to a follower. It follows from what caused it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct DeliveryId(pub u64);
-
-/// Names one file of a ticket. It follows from what brought the file. In paths and addresses it is written as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FileId(pub u64);
-
-impl fmt::Display for FileId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// Why a text names no file: it is not 16 hexadecimal digits in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("附件编号应为 16 位十六进制数字")]
-pub struct NoFileId;
-
-impl FromStr for FileId {
-    type Err = NoFileId;
-
-    fn from_str(text: &str) -> Result<Self, NoFileId> {
-        hex16(text).map(Self).ok_or(NoFileId)
-    }
-}
-
-/// The number that 16 hexadecimal digits in lower case are.
-pub(crate) fn hex16(text: &str) -> Option<u64> {
-    let digits = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    u64::from_str_radix(text, 16).ok().filter(|_| digits)
-}
 
 /// A file that belongs to a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,41 +27,6 @@ pub struct Enclosure {
     pub is_picture: bool,
     /// What a follower sent lies at WeChat for three days, under this name; `None`: it came from staff and is here.
     pub from: Option<Arc<str>>,
-}
-
-/// The number people say: `1124-007`, the day and a running count. The year makes it unique for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Number {
-    /// Year of opening.
-    pub year: i16,
-    /// Month × 100 + day of opening.
-    pub day: u16,
-    /// Counts from 1 each day, without an upper limit.
-    pub serial: u32,
-}
-
-impl Number {
-    /// The `serial`-th ticket of a day.
-    pub fn new(date: Date, serial: u32) -> Self {
-        let day = date.month().unsigned_abs() as u16 * 100 + date.day().unsigned_abs() as u16;
-        Self { year: date.year(), day, serial }
-    }
-
-    /// Finds a number in what somebody typed (`1124-007`, `1124 007`, `1124007`); the year is `year`.
-    pub fn parse(text: &str, year: i16) -> Option<Self> {
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        if !(7..=13).contains(&digits.len()) {
-            return None;
-        }
-        let (day, serial) = digits.split_at(4);
-        Some(Self { year, day: day.parse().ok()?, serial: serial.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:03}", self.day, self.serial)
-    }
 }
 
 /// Where a ticket stands.
@@ -120,6 +44,8 @@ pub enum Stage {
     Closed,
     /// Done, and the follower has said how it was.
     Rated,
+    /// The same question as another ticket's (并单): what that one's asker is told, this one's is told, too.
+    Merged,
     /// The follower has left, and all that was said with them: only what is needed for counting is kept.
     Left,
 }
@@ -134,6 +60,7 @@ impl Stage {
             Self::Answered => "已答复",
             Self::Closed => "已办结",
             Self::Rated => "已评价",
+            Self::Merged => "已并单",
             Self::Left => "已取消关注",
         }
     }
@@ -146,28 +73,6 @@ impl Stage {
     /// Nothing more can be said in it.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Closed | Self::Rated | Self::Left)
-    }
-}
-
-/// How content the follower was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rating {
-    /// 满意
-    Good,
-    /// 一般
-    Fair,
-    /// 不满意
-    Bad,
-}
-
-impl Rating {
-    /// The name people read.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Good => "满意",
-            Self::Fair => "一般",
-            Self::Bad => "不满意",
-        }
     }
 }
 
@@ -217,12 +122,106 @@ pub struct Ticket {
     pub answered_at: Option<Timestamp>,
     /// What the follower thought.
     pub rating: Option<Rating>,
+    /// How it came.
+    pub origin: Origin,
+    /// Why there is one.
+    pub began: Began,
+    /// Departments that assist (协办); `department` answers for it (主办).
+    pub helpers: Departments,
+    /// Only for those it is given to, and the lead (保密件).
+    pub is_confidential: bool,
+    /// What staff sort it by.
+    pub labels: Vec<Arc<str>>,
+    /// Who follows it (关注), by name.
+    pub watchers: Vec<String>,
+    /// Who was called in a note (@) and has done nothing to the ticket since.
+    pub mentioned: Vec<String>,
+    /// Since when the office owes the asker a word.
+    pub owed_since: Option<Timestamp>,
+    /// When it was first answered.
+    pub first_answered_at: Option<Timestamp>,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// Until when the account may write to the follower, as far as known when the ticket last changed.
+    pub window_ends: Option<Timestamp>,
+    /// Office time that is left while the clock stands (待补充), in seconds.
+    pub left_s: Option<u32>,
+    /// Not shown among what is to be done until then (挂起).
+    pub snoozed_until: Option<Timestamp>,
+    /// Transfers, oldest first.
+    pub hops: Vec<Hop>,
+    /// A lead must look at it.
+    pub for_lead: Option<ForLead>,
+    /// The duty lead has decided who answers: no more transfers.
+    pub is_settled: bool,
+    /// More time was asked for.
+    pub extension: Option<Extension>,
+    /// How often more time was given.
+    pub n_extensions: u8,
+    /// How often it was taken up again after an answer.
+    pub n_reopened: u8,
+    /// The ticket whose answer this one waits for, or got: whose it is, which, its number.
+    pub merged_into: Option<(FollowerId, TicketId, Number)>,
+    /// Others that wait for this one's answer: whose they are.
+    pub merged: Vec<(FollowerId, TicketId)>,
+    /// Asking how it was.
+    pub call_back: CallBack,
 }
 
 /// What stands in the place of the subject of an erased ticket.
 pub const ERASED: &str = "内容已删除";
 
 impl Ticket {
+    /// A ticket of which nothing is known but what it is about, and by when it is to be answered.
+    pub fn new(
+        id: TicketId,
+        follower: FollowerId,
+        at: Timestamp,
+        (category, department): (Category, Department),
+        deadline: Deadline,
+    ) -> Self {
+        Self {
+            id,
+            number: None,
+            follower,
+            opened_at: at,
+            changed_at: at,
+            subject: "".into(),
+            category,
+            department,
+            stage: Stage::Waiting,
+            deadline,
+            contact: None,
+            assignee: None,
+            n_lines: 0,
+            considered: Vec::new(),
+            answered_at: None,
+            rating: None,
+            origin: Origin::Wechat,
+            began: Began::Unknown,
+            helpers: Departments::default(),
+            is_confidential: false,
+            labels: Vec::new(),
+            watchers: Vec::new(),
+            mentioned: Vec::new(),
+            owed_since: Some(at),
+            first_answered_at: None,
+            closed_at: None,
+            window_ends: None,
+            left_s: None,
+            snoozed_until: None,
+            hops: Vec::new(),
+            for_lead: None,
+            is_settled: false,
+            extension: None,
+            n_extensions: 0,
+            n_reopened: 0,
+            merged_into: None,
+            merged: Vec::new(),
+            call_back: CallBack::None,
+        }
+    }
+
     /// Takes everything away that is about a person: what is left serves for counting. A ticket that was not over ends.
     pub fn erase(&mut self, at: Timestamp) {
         if !self.stage.is_over() {
@@ -231,8 +230,21 @@ impl Ticket {
         (self.subject, self.changed_at, self.n_lines) = (ERASED.into(), at, 0);
         (self.contact, self.assignee) = (None, None);
         self.considered.clear();
+        self.labels.clear();
+        (self.watchers.clear(), self.mentioned.clear());
+        (self.extension, self.for_lead, self.snoozed_until) = (None, None, None);
+        self.merged.clear();
+        self.call_back = CallBack::None;
+    }
+
+    /// The departments that work on it.
+    pub fn departments(&self) -> Departments {
+        Departments::of(self.department).and(self.helpers)
     }
 }
+
+/// So many other tickets may wait for one answer.
+pub const MAX_MERGED: usize = 20;
 
 /// A ticket takes no more lines of a follower's than this; they are told so.
 pub const MAX_LINES: u32 = 500;
@@ -248,6 +260,8 @@ pub enum Author {
     Bot,
     /// A member of staff, by name.
     Staff(String),
+    /// A member of staff to colleagues (内部备注): no follower ever sees it.
+    Note(String),
     /// The program, about what happened.
     System,
 }
@@ -288,7 +302,7 @@ impl Change {
     pub fn write(&mut self, line: Line) -> bool {
         let most = match line.author {
             Author::Follower | Author::Bot => MAX_LINES,
-            Author::Staff(_) | Author::System => MAX_LINES + MAX_STAFF_LINES,
+            Author::Staff(_) | Author::Note(_) | Author::System => MAX_LINES + MAX_STAFF_LINES,
         };
         if self.ticket.n_lines >= most {
             return false;
@@ -296,34 +310,5 @@ impl Change {
         self.ticket.n_lines += 1;
         self.lines.push(line);
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_read_as_people_type_it_and_has_no_upper_limit() {
-        let number = Number::new("2026-11-24".parse().unwrap(), 7);
-        assert_eq!(number.to_string(), "1124-007");
-        for typed in ["1124-007", "进度 1124 007", "1124007", "编号1124－007呢"] {
-            assert_eq!(Number::parse(typed, 2026), Some(number), "{typed}");
-        }
-        let big = Number::new("2026-01-02".parse().unwrap(), 12_345);
-        assert_eq!(Number::parse(&big.to_string(), 2026), Some(big));
-        assert_eq!(Number::parse("进度", 2026), None);
-    }
-
-    #[test]
-    fn ids_are_written_in_one_way_only() {
-        let id = FileId(0xab);
-        assert_eq!(id.to_string(), "00000000000000ab");
-        assert_eq!(id.to_string().parse(), Ok(id));
-        for text in
-            ["", "ab", "00000000000000AB", "+0000000000000ab", "00000000000000ab0", "../0000000000000"]
-        {
-            assert!(text.parse::<FileId>().is_err(), "{text}");
-        }
     }
 }
