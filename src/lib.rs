@@ -29,6 +29,8 @@ pub mod conversation;
 
 pub mod store;
 
+pub mod search;
+
 pub mod wechat;
 
 pub mod config;
