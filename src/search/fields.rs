@@ -132,27 +132,31 @@ impl Fields {
         }
     }
 
-    /// All words in the names (`said` = also in what was said).
-    pub fn by_words(&self, words: &[String], said: bool) -> Box<dyn Query> {
-        all(words.iter().map(|word| self.by_word(word, said)).collect())
+    /// All words in names, telephone numbers or the number.
+    pub fn by_names(&self, words: &[String]) -> Box<dyn Query> {
+        all(words.iter().map(|word| any(self.in_names(word))).collect())
     }
 
-    fn by_word(&self, word: &str, said: bool) -> Box<dyn Query> {
-        let mut any = Vec::new();
+    /// All words there or in what was said, for what [`Fields::by_names`] does not find: so of a single word only the latter.
+    pub fn by_text(&self, words: &[String]) -> Box<dyn Query> {
+        let somewhere = |word: &String| {
+            let mut somewhere = if words.len() == 1 { Vec::new() } else { self.in_names(word) };
+            somewhere.extend(contains(self.text, word));
+            any(somewhere)
+        };
+        all(words.iter().map(somewhere).collect())
+    }
+
+    fn in_names(&self, word: &str) -> Vec<Box<dyn Query>> {
+        let mut places = Vec::new();
         if is_figures(word) && word.len() >= MIN_NUMBER {
-            any.push(term(self.number, word));
+            places.push(term(self.number, word));
         }
         if is_figures(word) && word.len() >= MIN_PHONE {
-            any.extend(contains(self.phone, word));
+            places.extend(contains(self.phone, word));
         }
-        any.extend(contains(self.label, word));
-        if said {
-            any.extend(contains(self.text, word));
-        }
-        match any.len() {
-            1 => any.remove(0),
-            _ => Box::new(BooleanQuery::union(any)),
-        }
+        places.extend(contains(self.label, word));
+        places
     }
 }
 
@@ -186,6 +190,13 @@ fn all(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     match queries.len() {
         1 => queries.remove(0),
         _ => Box::new(BooleanQuery::intersection(queries)),
+    }
+}
+
+fn any(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    match queries.len() {
+        1 => queries.remove(0),
+        _ => Box::new(BooleanQuery::union(queries)),
     }
 }
 

@@ -46,8 +46,8 @@ impl Finder {
         if let Some(number) = self.fields.by_number(&words) {
             hunt.add(&*number, Rank::Number)?;
         }
-        hunt.add(&*self.fields.by_words(&words, false), Rank::Field)?;
-        hunt.add(&*self.fields.by_words(&words, true), Rank::Text)?;
+        hunt.add(&*self.fields.by_names(&words), Rank::Field)?;
+        hunt.add(&*self.fields.by_text(&words), Rank::Text)?;
         Ok(hunt.hits)
     }
 

@@ -3,11 +3,11 @@
 
 use super::fields::{Fields, GRAMS};
 use super::finder::Finder;
+use super::folder::Folder;
 use super::grams::Grams;
 use super::{Doc, Hit, Reader, Result, SearchError};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tantivy::directory::{Directory, INDEX_WRITER_LOCK, MmapDirectory};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, MergePolicy, NoMergePolicy};
 use tantivy::{IndexWriter, ReloadPolicy, TantivyError};
@@ -21,10 +21,6 @@ const SMALL: u32 = 1_000;
 const LEVEL_LOG2: f64 = 2.0;
 /// A part is written anew when so much of it was removed.
 const MAX_REMOVED: f32 = 0.3;
-/// Searches that began before a purge still hold the old files: it waits for them so often, so long.
-const TRIES: u32 = 100;
-const WAIT: Duration = Duration::from_millis(20);
-
 /// Says which parts there are.
 const META: &str = "meta.json";
 
@@ -62,10 +58,10 @@ impl Index {
     /// another form is removed; files of others stay.
     pub fn open(dir: &Path) -> Result<(Self, Opened)> {
         std::fs::create_dir_all(dir)?;
-        let directory = || MmapDirectory::open(dir).map_err(TantivyError::from);
+        let directory = || Folder::open(dir).map_err(TantivyError::from);
         // Nobody else may be writing, the less so when the folder is about to be removed.
         let lock = directory()?.acquire_lock(&INDEX_WRITER_LOCK);
-        drop(lock.map_err(|error| SearchError::Locked(error.to_string()))?);
+        drop(lock?);
         let is_there = dir.join(META).exists();
         let opened = if is_there {
             match check(dir).and_then(|()| Self::of(tantivy::Index::open(directory()?)?, dir)) {
@@ -101,12 +97,12 @@ impl Index {
     /// Takes tickets in, each in place of what was there of its name; to be found after the next commit.
     pub fn put(&mut self, docs: Vec<Doc>) -> Result<()> {
         let fields = self.finder.fields;
+        self.is_dirty = true;
         let writer = self.writer()?;
         for doc in docs {
             writer.delete_term(fields.id_term(doc.id));
             writer.add_document(fields.document(&doc))?;
         }
-        self.is_dirty = true;
         Ok(())
     }
 
@@ -126,7 +122,7 @@ impl Index {
         self.writer()?.commit()?;
         self.is_dirty = false;
         self.finder.reader.reload()?;
-        self.tidy()
+        Ok(())
     }
 
     /// After an error: the next writer begins from what is on the disk. What had been put since the last commit must be put
@@ -145,14 +141,12 @@ impl Index {
             }
         }
         self.finder.reader.reload()?;
-        for _ in 0..TRIES {
-            self.writer()?.garbage_collect_files().wait()?;
-            if self.strangers()?.is_empty() {
-                return Ok(());
-            }
-            std::thread::sleep(WAIT);
+        self.writer()?.garbage_collect_files().wait()?;
+        // What a crash left behind, unknown to the index.
+        for stranger in self.strangers()? {
+            std::fs::remove_file(self.finder.dir.join(stranger))?;
         }
-        Err(SearchError::Lingering)
+        Ok(())
     }
 
     /// As [`Finder::search`].
@@ -195,8 +189,9 @@ impl Index {
         parts.segment_readers().iter().map(|part| u64::from(part.num_deleted_docs())).sum()
     }
 
-    /// Makes few parts of many.
-    fn tidy(&mut self) -> Result<()> {
+    /// Makes few parts of many, where there are: seldom, and then it may take seconds. Every commit adds a part, and every part
+    /// makes searching a little slower.
+    pub fn tidy(&mut self) -> Result<()> {
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(MERGE_AT);
         policy.set_min_layer_size(SMALL);
@@ -217,14 +212,13 @@ impl Index {
         Ok(())
     }
 
-    /// Files in the folder that belong to no part of the index as it is now.
+    /// Files of parts that do not belong to the index any more.
     fn strangers(&self) -> Result<Vec<PathBuf>> {
-        let known: HashSet<PathBuf> = self.index.load_metas()?.list_segment_files();
+        let known = self.index.load_metas()?.list_segment_files();
         let mut strangers = Vec::new();
         for item in std::fs::read_dir(&self.finder.dir)? {
             let name = PathBuf::from(item?.file_name());
-            let is_of_the_whole = name == Path::new(META) || name.to_string_lossy().starts_with('.');
-            if !is_of_the_whole && !known.contains(&name) {
+            if is_of_a_part(&name) && !known.contains(&name) {
                 strangers.push(name);
             }
         }
@@ -232,14 +226,22 @@ impl Index {
     }
 }
 
+/// Whether a file is named as those of a part are: by 32 hexadecimal figures.
+fn is_of_a_part(name: &Path) -> bool {
+    let name = name.to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    stem.len() == 32 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Removes what an index is made of, and nothing else.
 fn clear(dir: &Path) -> Result<()> {
     for item in std::fs::read_dir(dir)? {
-        let path = item?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.split('.').next().unwrap_or_default();
-        let is_part = stem.len() == 32 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if path.is_file() && (is_part || name == META || name == ".managed.json") {
+        let (path, name) = {
+            let item = item?;
+            (item.path(), PathBuf::from(item.file_name()))
+        };
+        let is_ours = is_of_a_part(&name) || name == Path::new(META) || name == Path::new(".managed.json");
+        if is_ours && path.is_file() {
             std::fs::remove_file(&path)?;
         }
     }
@@ -463,6 +465,7 @@ mod tests {
         for n in 1..=40 {
             index.put(vec![doc(n, "房租"), doc(n % 3 + 100, "社保")]).unwrap();
             index.commit().unwrap();
+            index.tidy().unwrap();
         }
         let parts = index.index.searchable_segment_metas().unwrap().len();
         assert!(parts < 2 * MERGE_AT, "{parts}");
@@ -511,7 +514,12 @@ mod tests {
         index.commit().unwrap();
         assert_eq!(index.n_removed(), 2);
         assert!(knows(&index, "zqx") && knows(&index, "齉爩") && shows(dir.path(), name));
+        let left_by_a_crash = dir.path().join("0123456789abcdef0123456789abcdef.idx");
+        std::fs::write(&left_by_a_crash, name).unwrap();
+        let search_under_way = index.finder.reader.searcher();
         index.purge().unwrap();
+        assert!(!left_by_a_crash.exists());
+        drop(search_under_way);
         assert_eq!(index.n_removed(), 0);
         assert!(!knows(&index, "zqx") && !knows(&index, "齉爩") && !shows(dir.path(), name));
         assert!(index.strangers().unwrap().is_empty());
@@ -521,6 +529,14 @@ mod tests {
         }
         index.purge().unwrap();
         assert_eq!((index.n_docs(), index.n_removed(), knows(&index, "房租")), (0, 0, false));
+    }
+
+    #[test]
+    fn of_a_ticket_without_end_the_beginning_is_found() {
+        let long = ["房租", &"很长".repeat(120_000), "社保"].join("，");
+        let (_dir, index) = index_of(vec![Doc { text: texts(&[&long, "补贴"]), ..doc(1, "") }]);
+        assert_eq!(ids(&index, "房租 很长很长"), [1]);
+        assert_eq!((ids(&index, "社保"), ids(&index, "补贴")), (vec![], vec![]));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// So many tickets may wait; it is far more than there are.
 const MAX_NOTED: usize = 1_000_000;
-/// So many are taken in before what has come is committed, even when more wait.
-const ROUND: usize = 4_000;
+/// So many are taken in before what has come is committed, even when more wait: until then the writer keeps them in memory.
+const ROUND: usize = 2_000;
 /// So many are in memory at once.
 const BATCH: usize = 64;
 /// Between two commits, and before an attempt that failed is made again.
@@ -162,6 +162,11 @@ impl<F: Fn(u64) -> Option<Doc>> Worker<F> {
             let has_failed = self.settle(round, done);
             if ends {
                 return;
+            }
+            // Nobody waits for this: what was noted can be found already.
+            if !has_failed && let Err(error) = self.index.tidy() {
+                tracing::warn!(%error, "the search index could not be tidied; it is tried after the next change");
+                self.index.recover();
             }
             self.rest(pause, has_failed);
         }

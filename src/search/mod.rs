@@ -4,6 +4,7 @@
 
 mod fields;
 mod finder;
+mod folder;
 mod grams;
 mod index;
 mod keeper;
@@ -11,6 +12,8 @@ mod keeper;
 pub use finder::Finder;
 pub use index::{Index, Opened};
 pub use keeper::Keeper;
+
+use tantivy::directory::error::LockError;
 
 /// Of a question only so many characters, and so many words, are looked for.
 pub const MAX_QUERY_CHARS: usize = 64;
@@ -25,14 +28,11 @@ pub const ALL: u8 = 0xff;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SearchError {
     /// Another process has the index open.
-    #[error("搜索索引已被另一个 xinqi 进程占用：{0}")]
+    #[error("搜索索引已被另一个 xinqi 进程占用（{0}）")]
     Locked(String),
     /// Reading or writing failed.
     #[error("读写搜索索引失败：{0}")]
     Io(String),
-    /// What was removed is still on the disk, because a search that began before has not ended.
-    #[error("已删除的内容暂时还留在搜索索引的文件里，请稍后再清除一次")]
-    Lingering,
     /// The thread that keeps the index has ended.
     #[error("搜索索引已停止更新")]
     Stopped,
@@ -41,8 +41,17 @@ pub enum SearchError {
 impl From<tantivy::TantivyError> for SearchError {
     fn from(error: tantivy::TantivyError) -> Self {
         match error {
-            tantivy::TantivyError::LockFailure(lock, _) => Self::Locked(lock.to_string()),
+            tantivy::TantivyError::LockFailure(lock, _) => lock.into(),
             other => Self::Io(other.to_string()),
+        }
+    }
+}
+
+impl From<LockError> for SearchError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::LockBusy => Self::Locked(error.to_string()),
+            LockError::IoError(error) => Self::Io(error.to_string()),
         }
     }
 }
