@@ -36,6 +36,7 @@ pub mod audit;
 pub mod store;
 
 pub mod live;
+pub mod search;
 
 pub mod wechat;
 
