@@ -13,6 +13,8 @@ pub mod knowledge;
 
 pub mod ticket;
 
+pub mod mask;
+
 pub mod media;
 
 pub mod window;
@@ -26,6 +28,8 @@ pub mod staff;
 pub mod words;
 
 pub mod conversation;
+
+pub mod numbers;
 
 pub mod store;
 
