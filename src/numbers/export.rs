@@ -232,3 +232,111 @@ fn excel_time(at: Timestamp) -> Option<ExcelDateTime> {
         ExcelDateTime::from_ymd(u16::try_from(t.year()).ok()?, part(t.month())?, part(t.day())?).ok()?;
     day.and_hms(u16::try_from(t.hour()).ok()?, part(t.minute())?, 0).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::report::tests::{at, fact};
+    use calamine::{Data, Reader, Xlsx};
+    use std::io::Cursor;
+
+    const NOW: &str = "2026-11-10T12:00";
+
+    fn rows(subjects: &[&str]) -> Vec<Row> {
+        let rows = subjects.iter().map(|subject| {
+            let mut fact = fact("2026-11-02", Department::Union);
+            fact.subject = (*subject).into();
+            fact.assignee = Some("=王敏".into());
+            fact.helping = vec![Department::Economy, Department::Finance];
+            fact.first_answered_at = Some(at("2026-11-03T12:30"));
+            fact.hops = vec![(Department::Desk, Department::Union)];
+            (fact.rating, fact.n_reopened, fact.n_extensions) = (Some(4), 1, 2);
+            Row::of(&fact, at(NOW))
+        });
+        rows.collect()
+    }
+
+    fn csv_of(rows: Vec<Row>) -> (Vec<u8>, Vec<Vec<String>>) {
+        let mut bytes = Vec::new();
+        csv(rows, &mut bytes).unwrap();
+        let mut reader = ::csv::Reader::from_reader(&bytes[3..]);
+        assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), COLUMNS.map(|(name, _)| name));
+        let records = reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect());
+        let records = records.collect();
+        (bytes, records)
+    }
+
+    fn sheet_of(rows: Vec<Row>) -> Vec<Vec<Data>> {
+        let mut bytes = Vec::new();
+        xlsx(rows, at(NOW), &mut bytes).unwrap();
+        let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).unwrap();
+        assert!(book.worksheet_formula("咨询单").unwrap().cells().next().is_none(), "a formula");
+        let sheet = book.worksheet_range("咨询单").unwrap();
+        sheet.rows().map(<[Data]>::to_vec).collect()
+    }
+
+    #[test]
+    fn a_ticket_reads_in_csv_as_it_is() {
+        let (bytes, records) = csv_of(rows(&["厂房,屋顶\"能装\"光伏\n吗"]));
+        assert_eq!(&bytes[..3], "\u{feff}".as_bytes());
+        let expected = [
+            "1102-001",
+            "2026-11-02 10:00",
+            "微信",
+            "帮扶政策",
+            "镇总工会",
+            "经发办、财政所",
+            "'=王敏",
+            "待处理",
+            "厂房,屋顶\"能装\"光伏 吗",
+            "2026-11-02 16:00",
+            "2026-11-03 12:30",
+            "26.5",
+            "",
+            "超期",
+            "4",
+            "1",
+            "2",
+            "1",
+        ];
+        assert_eq!(records, [expected.map(str::to_owned).to_vec()]);
+    }
+
+    #[test]
+    fn a_ticket_reads_in_excel_as_it_is_with_moments_that_are_moments() {
+        let sheet = sheet_of(rows(&["厂房<屋顶>&能装光伏吗"]));
+        assert_eq!(sheet.len(), 2);
+        let heads: Vec<String> = sheet[0].iter().map(ToString::to_string).collect();
+        assert_eq!(heads, COLUMNS.map(|(name, _)| name));
+        let row = &sheet[1];
+        assert_eq!(row[0], Data::String("1102-001".into()));
+        let Data::DateTime(moment) = &row[1] else { panic!("{:?}", row[1]) };
+        // 46,328 days after Excel's beginning, and ten hours.
+        assert!((moment.as_f64() - (46_328.0 + 10.0 / 24.0)).abs() < 1e-6, "{moment:?}");
+        assert_eq!(row[6], Data::String("=王敏".into()));
+        assert_eq!(row[8], Data::String("厂房<屋顶>&能装光伏吗".into()));
+        assert_eq!((&row[11], &row[12], &row[14]), (&Data::Float(26.5), &Data::Empty, &Data::Float(4.0)));
+    }
+
+    #[test]
+    fn no_cell_is_a_formula_and_no_personal_number_leaves() {
+        let evil = ["=1+1", "+86", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "=cmd|' /C calc'!A0"];
+        let (_, records) = csv_of(rows(&evil));
+        for record in &records {
+            assert!(record[8].starts_with('\''), "{record:?}");
+        }
+        for (row, subject) in sheet_of(rows(&evil)).iter().skip(1).zip(evil) {
+            assert_eq!(row[8], Data::String(clean(subject).into_owned()));
+        }
+        let (_, records) = csv_of(rows(&["找13800138000王总"]));
+        assert_eq!(records[0][8], "找138****8000王总");
+        let sheet = sheet_of(rows(&["找13800138000王总"]));
+        assert_eq!(sheet[1][8], Data::String("找138****8000王总".into()));
+    }
+
+    #[test]
+    fn an_export_of_nothing_has_its_heads() {
+        assert!(csv_of(Vec::new()).1.is_empty());
+        assert_eq!(sheet_of(Vec::new()).len(), 1);
+    }
+}

@@ -385,3 +385,182 @@ fn backs(facts: &[&Fact]) -> Vec<Back> {
     });
     backs
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::numbers::{Began, Origin};
+    use crate::ticket::Stage;
+
+    pub fn at(text: &str) -> Timestamp {
+        Timestamp::from_local(text.parse().unwrap())
+    }
+
+    pub fn range(from: &str, to: &str) -> Range {
+        Range { from: from.parse().unwrap(), to: to.parse().unwrap() }
+    }
+
+    /// Opened at ten, due at four.
+    pub fn fact(day: &str, department: Department) -> Fact {
+        Fact {
+            number: "1102-001".into(),
+            opened_at: at(&format!("{day}T10:00")),
+            category: Category::Policy,
+            department,
+            helping: Vec::new(),
+            stage: Stage::Waiting,
+            origin: Origin::Wechat,
+            first_answered_at: None,
+            closed_at: None,
+            due: at(&format!("{day}T16:00")),
+            rating: None,
+            assignee: None,
+            n_reopened: 0,
+            n_extensions: 0,
+            hops: Vec::new(),
+            subject: "厂房屋顶能装光伏吗".into(),
+            began: Began::Unknown,
+        }
+    }
+
+    fn answered(day: &str, department: Department, hours: u64) -> Fact {
+        let fact = fact(day, department);
+        let at = fact.opened_at.after(Duration::from_secs(hours * 3600));
+        Fact { first_answered_at: Some(at), stage: Stage::Answered, ..fact }
+    }
+
+    fn h(hours: u64) -> Option<Duration> {
+        Some(Duration::from_secs(hours * 3600))
+    }
+
+    const NOW: &str = "2026-11-10T12:00";
+
+    #[test]
+    fn a_small_office_is_counted_as_by_hand() {
+        use Department::{Desk, Economy, Union};
+        let mut facts = vec![
+            answered("2026-11-02", Union, 1),
+            answered("2026-11-02", Union, 3),
+            answered("2026-11-03", Union, 8),
+            answered("2026-11-04", Economy, 2),
+            fact("2026-11-05", Economy),
+            Fact { due: at("2026-11-11T16:00"), ..fact("2026-11-10", Economy) },
+            Fact { stage: Stage::Left, ..fact("2026-11-05", Desk) },
+            Fact { stage: Stage::NeedsInfo, ..fact("2026-11-05", Desk) },
+            // Outside of the range.
+            answered("2026-10-31", Union, 100),
+            fact("2026-11-11", Union),
+        ];
+        facts[0].rating = Some(5);
+        facts[1].rating = Some(2);
+        facts[3].rating = Some(4);
+        facts[4].rating = Some(9);
+        facts[1].category = Category::Labour;
+        (facts[0].closed_at, facts[0].stage) = (Some(at("2026-11-02T15:00")), Stage::Rated);
+        (facts[2].n_extensions, facts[2].n_reopened) = (2, 1);
+        let report = report(&facts, &[], range("2026-11-01", "2026-11-10"), at(NOW));
+
+        assert_eq!((report.n, report.interval, report.bars.len()), (8, Interval::Day, 10));
+        assert_eq!(report.bars[1].by_category, [1, 0, 1, 0, 0]);
+        assert_eq!(report.bars[0].by_category, [0; 5]);
+        assert_eq!(report.by_category(), [7, 0, 1, 0, 0]);
+        // 1, 2, 3, 8 hours; three of four in time; one more is due and has none.
+        let answer = &report.answer;
+        assert_eq!((answer.n, answer.in_time, answer.judged, report.overdue_open), (4, 3, 5, 1));
+        assert_eq!(answer.median, Some(Duration::from_secs(9_000)));
+        assert_eq!((answer.p90, answer.in_time_share()), (h(8), Some(0.6)));
+        // One was closed after five hours; of the others all but the one that left and the one not due are late.
+        assert_eq!((report.closing.n, report.closing.median, report.closing.p90), (1, h(5), h(5)));
+        assert_eq!((report.closing.in_time, report.closing.judged), (1, 6));
+        assert_eq!((report.ratings.counts, report.ratings.n()), ([0, 1, 0, 1, 1], 3));
+        assert_eq!(report.ratings.mean(), Some(11.0 / 3.0));
+
+        let [union, economy, desk] = report.departments.as_slice() else {
+            panic!("{:?}", report.departments)
+        };
+        assert_eq!((union.department, union.opened, union.answer.n), (Union, 3, 3));
+        assert_eq!((union.answer.in_time, union.answer.judged, union.answer.median), (2, 3, h(3)));
+        assert_eq!((union.extensions, union.reopened, union.ratings.mean()), (2, 1, Some(3.5)));
+        assert_eq!((economy.opened, economy.overdue_open, economy.answer.judged), (3, 1, 2));
+        assert_eq!((desk.opened, desk.overdue_open, desk.answer.judged), (2, 0, 0));
+        assert_eq!(
+            (desk.answer.in_time_share(), desk.answer.median, desk.ratings.mean()),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn an_empty_range_divides_by_nothing() {
+        let report = report(&[], &[], range("2026-11-01", "2026-11-03"), at(NOW));
+        assert_eq!((report.n, report.bars.len(), report.answer.clone()), (0, 3, Took::default()));
+        assert_eq!((report.answer.in_time_share(), report.ratings.mean()), (None, None));
+        assert_eq!((report.bot.of_questions(0), report.bot.escalation()), (None, None));
+        assert!(report.departments.is_empty() && report.unanswered.is_empty() && report.backs.is_empty());
+        let backwards = super::report(&[], &[], range("2026-11-03", "2026-11-01"), at(NOW));
+        assert!(backwards.bars.is_empty());
+    }
+
+    #[test]
+    fn nine_of_ten_is_the_ninth_of_ten_and_the_tenth_of_eleven() {
+        for (n, expected) in [(1, 1), (2, 2), (9, 9), (10, 9), (11, 10), (20, 18)] {
+            let facts: Vec<Fact> =
+                (1..=n).map(|hours| answered("2026-11-02", Department::Desk, hours)).collect();
+            let report = report(&facts, &[], range("2026-11-02", "2026-11-02"), at(NOW));
+            assert_eq!(report.answer.p90, h(expected), "{n}");
+        }
+    }
+
+    #[test]
+    fn long_ranges_are_counted_by_weeks_and_months_without_a_gap() {
+        let facts = [fact("2026-09-06", Department::Desk), fact("2026-09-07", Department::Desk)];
+        // A Tuesday; 63 days.
+        let weeks = report(&facts, &[], range("2026-09-01", "2026-11-02"), at(NOW));
+        assert_eq!((weeks.interval, weeks.bars.len()), (Interval::Week, 10));
+        assert_eq!(weeks.bars[0].days, range("2026-09-01", "2026-09-06"));
+        assert_eq!(weeks.bars[9].days, range("2026-11-02", "2026-11-02"));
+        assert_eq!([weeks.bars[0].by_category[0], weeks.bars[1].by_category[0]], [1, 1]);
+        let months = report(&facts, &[], range("2025-01-15", "2026-11-10"), at(NOW));
+        assert_eq!((months.interval, months.bars.len()), (Interval::Month, 23));
+        assert_eq!(months.bars[0].days, range("2025-01-15", "2025-01-31"));
+        assert_eq!(months.bars[20].by_category, [2, 0, 0, 0, 0]);
+        assert_eq!(Interval::of(range("2026-01-01", "2026-03-03")), Interval::Day, "62 days");
+        assert_eq!(Interval::of(range("2025-01-01", "2026-02-04")), Interval::Week, "400 days");
+    }
+
+    #[test]
+    fn the_bots_rates_are_parts_of_what_was_asked_of_it() {
+        let day = |date: &str, answered_by| DayCount {
+            date: date.parse().unwrap(),
+            messages: 50,
+            answered: 12,
+            offered: 6,
+            small_talk: 9,
+            unknown: 2,
+            escalated: 5,
+            answered_by,
+        };
+        let days = [
+            day("2026-10-31", [9; 5]),
+            day("2026-11-01", [12, 0, 0, 0, 0]),
+            day("2026-11-02", [10, 0, 2, 0, 0]),
+        ];
+        let bot = report(&[], &days, range("2026-11-01", "2026-11-02"), at(NOW)).bot;
+        assert_eq!((bot.n_days, bot.questions(), bot.sum.answered_by), (2, 40, [22, 0, 2, 0, 0]));
+        assert_eq!((bot.of_questions(bot.sum.answered), bot.escalation()), (Some(0.6), Some(0.1)));
+    }
+
+    #[test]
+    fn what_comes_straight_back_is_a_return() {
+        use Department::{Economy, Finance, Union};
+        let mut facts = vec![fact("2026-11-02", Union); 3];
+        facts[0].hops = vec![(Union, Economy), (Economy, Union)];
+        facts[1].hops = vec![(Union, Economy), (Economy, Finance), (Finance, Union)];
+        facts[2].hops = vec![(Union, Economy), (Economy, Union), (Union, Economy)];
+        let backs = report(&facts, &[], range("2026-11-02", "2026-11-02"), at(NOW)).backs;
+        let of = |from, to| backs.iter().find(|back| (back.from, back.to) == (from, to)).unwrap();
+        assert_eq!((of(Union, Economy).passed, of(Union, Economy).returned), (4, 2));
+        assert_eq!((of(Economy, Union).passed, of(Economy, Union).returned), (2, 1));
+        assert_eq!((of(Economy, Finance).passed, of(Economy, Finance).returned), (1, 0));
+        assert_eq!((backs.len(), backs[0].from), (4, Union));
+    }
+}

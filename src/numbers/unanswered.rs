@@ -44,3 +44,33 @@ pub(super) fn unanswered<'f>(facts: impl Iterator<Item = &'f Fact>) -> Vec<Unans
     top.map(|(n, last)| Unanswered { question: mask(&last.subject).into_owned(), n, last: last.opened_at })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::Department;
+    use crate::numbers::report::tests::fact;
+
+    fn asked(day: u32, subject: &str, began: Began) -> Fact {
+        Fact { subject: subject.into(), began, ..fact(&format!("2026-11-{day:02}"), Department::Desk) }
+    }
+
+    #[test]
+    fn the_same_words_count_together_and_no_personal_number_is_shown() {
+        let facts = [
+            asked(1, "厂房能装光伏吗？", Began::Unknown),
+            asked(3, "厂房　能装光伏吗", Began::Unknown),
+            asked(2, "廠房能装光伏吗!!", Began::Unknown),
+            asked(5, "我的电话13800138000", Began::Unknown),
+            asked(4, "月亮上注册公司", Began::Unknown),
+            asked(6, "要人工", Began::Wanted),
+            asked(6, ERASED, Began::Unknown),
+            asked(6, "？？", Began::Unknown),
+        ];
+        let list = unanswered(facts.iter());
+        let read: Vec<(&str, u32)> = list.iter().map(|one| (one.question.as_str(), one.n)).collect();
+        assert_eq!(read, [("厂房　能装光伏吗", 3), ("我的电话138****8000", 1), ("月亮上注册公司", 1)]);
+        let many: Vec<Fact> = (0..40).map(|n| asked(1, &format!("问题{n}号"), Began::Unknown)).collect();
+        assert_eq!(unanswered(many.iter()).len(), MAX_UNANSWERED);
+    }
+}

@@ -5,8 +5,8 @@ use super::login::Checker;
 use super::qr_page::Codes;
 use super::throttle::Throttle;
 use super::{
-    SetupLink, doctor_page, error, files, knowledge_page, login, page, qr_page, queue, setup, staff_page,
-    ticket_page, try_page, visitor,
+    SetupLink, doctor_page, error, files, knowledge_page, login, numbers_page, page, qr_page, queue, setup,
+    staff_page, ticket_page, try_page, visitor,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
@@ -113,6 +113,9 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/tickets/{number}/files/{file}", get(files::show))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/try", get(try_page::show))
+        .route("/console/numbers", get(numbers_page::show))
+        .route("/console/numbers/export.xlsx", get(numbers_page::xlsx))
+        .route("/console/numbers/export.csv", get(numbers_page::csv))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
         .route("/console/staff/remove", post(staff_page::remove))
         .route("/console/doctor", get(doctor_page::show).post(doctor_page::again))

@@ -1,6 +1,7 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
 mod answer_page;
+mod chart;
 mod console;
 mod doctor_page;
 mod error;
@@ -8,6 +9,8 @@ mod files;
 mod form;
 mod knowledge_page;
 mod login;
+mod numbers_page;
+mod numbers_view;
 mod page;
 mod qr_page;
 mod queue;
@@ -15,6 +18,7 @@ mod serve;
 mod session;
 mod setup;
 mod simulator;
+mod spill;
 mod staff_page;
 mod throttle;
 mod ticket_page;

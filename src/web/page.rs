@@ -22,7 +22,7 @@ pub(super) struct Frame {
     pub title: String,
     /// Who is logged in.
     pub user: Option<Signed>,
-    /// Which part of the console this is: `queue`, `try`, `staff`, `doctor`, `qr`, or nothing.
+    /// Which part of the console this is: `queue`, `try`, `numbers`, `staff`, `doctor`, `qr`, or nothing.
     pub here: &'static str,
 }
 
@@ -104,6 +104,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("base.css", CSS, include_str!("pages/base.css")),
         ("console.css", CSS, include_str!("pages/console.css")),
         ("console.js", JS, include_str!("pages/console.js")),
+        ("numbers.css", CSS, include_str!("pages/numbers.css")),
         ("answer.css", CSS, include_str!("pages/answer.css")),
         ("simulator.css", CSS, include_str!("pages/simulator.css")),
         ("simulator.js", JS, include_str!("pages/simulator.js")),

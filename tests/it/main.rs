@@ -14,6 +14,7 @@ mod erasure;
 mod harness;
 mod ladder;
 mod matching;
+mod numbers;
 mod platform;
 mod process;
 mod rehearsal;
