@@ -284,17 +284,20 @@ pub(super) async fn xlsx(
     let made = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let mut file = tempfile::tempfile()?;
         numbers::xlsx(export.rows(), export.now, &mut file)?;
+        let n_bytes = file.stream_position()?;
         file.rewind()?;
-        Ok((file, export.place))
+        Ok((file, n_bytes, export.place))
     });
-    let (mut file, place) = made.await.map_err(anyhow::Error::from)??;
+    let (mut file, n_bytes, place) = made.await.map_err(anyhow::Error::from)??;
     let body = spill(move |to| {
         std::io::copy(&mut file, to)?;
         drop(place);
         Ok(())
     });
     let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-    Ok(Export::respond(range, kind, "xlsx", body))
+    let mut response = Export::respond(range, kind, "xlsx", body);
+    response.headers_mut().insert(header::CONTENT_LENGTH, n_bytes.into());
+    Ok(response)
 }
 
 #[cfg(test)]
