@@ -34,8 +34,8 @@ impl Interval {
     /// What fits a range.
     pub fn of(range: Range) -> Self {
         match range.n_days() {
-            0..=MAX_BY_DAY => Self::Day,
-            0..=MAX_BY_WEEK => Self::Week,
+            n if n <= MAX_BY_DAY => Self::Day,
+            n if n <= MAX_BY_WEEK => Self::Week,
             _ => Self::Month,
         }
     }
