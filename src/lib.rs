@@ -32,6 +32,7 @@ pub mod conversation;
 pub mod access;
 
 pub mod audit;
+pub mod numbers;
 
 pub mod store;
 

@@ -229,8 +229,15 @@ impl<'t> Figures<'t> {
     /// A telephone is spoken of shortly before this group.
     fn is_announced(&self, group: usize) -> bool {
         let before = &self.text[..self.groups[group].at.start];
-        let near = before.char_indices().rev().take(CUE_WITHIN);
+        let near = before.char_indices().rev().take(CUE_WITHIN * 3);
         let near = near.take_while(|(_, c)| !matches!(c, '。' | '！' | '？' | '；' | '\n'));
+        // Another number in between, hidden or not, takes no room.
+        let counts = |c: char| digit(c).is_none() && c != '*' && !parts_a_number(c);
+        let mut left = CUE_WITHIN;
+        let near = near.take_while(|(_, c)| {
+            left = left.saturating_sub(usize::from(counts(*c)));
+            left > 0
+        });
         let from = near.last().map_or(before.len(), |(at, _)| at);
         let near = &before[from..];
         CUES.iter().any(|cue| near.contains(cue)) || near.to_ascii_lowercase().contains("tel")
@@ -393,7 +400,7 @@ mod tests {
             ("电话 6488 1234 或 5488-1234", "电话 **** 1234 或 ****-1234"),
             ("Tel: 64881234", "Tel: ****1234"),
             ("身份证310112199003071233", "身份证310*************33"),
-            ("31011219900307123X，张三", "310**************X，张三"),
+            ("31011219900307123X，张三", "310*************3X，张三"),
             ("310112 19900307 1248", "310*** ******** **48"),
             ("身份证号310112900307123", "身份证号310**********23"),
             ("卡号6222021234567890128", "卡号622************0128"),

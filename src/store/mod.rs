@@ -8,6 +8,7 @@ mod sled_bulletin;
 mod sled_home;
 mod sled_keys;
 mod sled_ledger;
+mod sled_numbers;
 mod sled_shared;
 mod sled_writer;
 
@@ -20,9 +21,11 @@ use crate::access::Sight;
 use crate::audit::{Deed, End, Entry};
 use crate::clock::Timestamp;
 use crate::conversation::{Cause, Memory, Relay, Rung, Say, Settlement, Step, Text};
+use crate::numbers::{DayCount, Fact};
 use crate::staff::Staff;
 use crate::ticket::{Change, DeliveryId, FileId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +162,9 @@ impl Delivery {
     }
 }
 
+/// No report is made of more tickets.
+pub const MAX_FACTS: usize = 300_000;
+
 /// Somebody's session in the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -274,6 +280,12 @@ pub trait Store: Send + Sync + 'static {
     async fn bookmark(&self, reader: &str) -> Result<Option<Bookmark>>;
     /// Notes how far that reader has been told, durably.
     async fn put_bookmark(&self, reader: &str, bookmark: &Bookmark) -> Result<()>;
+
+    /// What is counted of the tickets opened from one day to another that belong to these departments (bits as
+    /// [`crate::numbers::bit`] gives them), in the order of their numbers; [`MAX_FACTS`] at most.
+    async fn facts(&self, departments: u8, from: Date, to: Date) -> Result<Vec<Fact>>;
+    /// What the bot counted on these days, oldest first.
+    async fn day_counts(&self, from: Date, to: Date) -> Result<Vec<DayCount>>;
 
     /// A random secret that is kept under this name; `fresh`, if there was none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]>;

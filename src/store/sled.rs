@@ -7,8 +7,8 @@ use super::sled_keys as keys;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
-    Bookmark, Commit, Counts, Delivery, Draft, MAX_PAGE, Page, Place, Query, Result, SavedView, Session, Store,
-    StoreError, TokenHash, Turn, fill_step, sled_ledger,
+    Bookmark, Commit, Counts, DayCount, Delivery, Draft, Fact, MAX_PAGE, Page, Place, Query, Result, SavedView,
+    Session, Store, StoreError, TokenHash, Turn, fill_step, sled_ledger,
 };
 use crate::access::Sight;
 use crate::audit::{Deed, End, Entry};
@@ -95,12 +95,12 @@ impl SledStore {
         let key = keys::by_openid(openid);
         let found = self.disk.db().get(&key).map_err(io)?;
         if let Some(found) = found {
-            return read_follower(&found);
+            return keys::read_follower(&found);
         }
         let openid = openid.to_owned();
         self.task(move |disk| {
             if let Some(found) = disk.db().get(&key).map_err(io)? {
-                return read_follower(&found);
+                return keys::read_follower(&found);
             }
             let mut batch = sled::Batch::default();
             batch.insert(key, &fresh.0.to_be_bytes());
@@ -208,11 +208,6 @@ impl SledStore {
     }
 }
 
-fn read_follower(bytes: &[u8]) -> Result<FollowerId> {
-    let id = bytes.try_into().map(u128::from_be_bytes).map(FollowerId);
-    id.map_err(|_| StoreError::Corrupt("openid"))
-}
-
 fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
     let items = disk.db().scan_prefix(b"s").values().take(MAX_SCAN);
     items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
@@ -244,7 +239,7 @@ impl Store for SledStore {
 
     async fn known_follower(&self, openid: &str) -> Result<Option<FollowerId>> {
         let found = self.disk.db().get(keys::by_openid(openid)).map_err(io)?;
-        found.map(|bytes| read_follower(&bytes)).transpose()
+        found.map(|bytes| keys::read_follower(&bytes)).transpose()
     }
 
     async fn openid(&self, follower: FollowerId) -> Result<Option<String>> {
@@ -394,6 +389,14 @@ impl Store for SledStore {
             disk.sync()
         })
         .await
+    }
+
+    async fn facts(&self, departments: u8, from: Date, to: Date) -> Result<Vec<Fact>> {
+        self.aside(move |disk| super::sled_numbers::facts(disk, departments, from, to)).await
+    }
+
+    async fn day_counts(&self, from: Date, to: Date) -> Result<Vec<DayCount>> {
+        self.aside(move |disk| super::sled_numbers::day_counts(disk, from, to)).await
     }
 
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]> {

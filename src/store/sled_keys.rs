@@ -58,6 +58,12 @@ pub fn by_openid(openid: &str) -> Vec<u8> {
     key(b'o', &[openid.as_bytes()])
 }
 
+/// The follower behind an openid.
+pub fn read_follower(bytes: &[u8]) -> Result<FollowerId> {
+    let id = bytes.try_into().map(u128::from_be_bytes).map(FollowerId);
+    id.map_err(|_| StoreError::Corrupt("openid"))
+}
+
 /// follower → openid; the one record that says who somebody is.
 pub fn openid(follower: FollowerId) -> Vec<u8> {
     key(b'p', &[&follower.0.to_be_bytes()])

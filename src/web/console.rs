@@ -9,7 +9,7 @@ use super::reveal::Reveals;
 use super::session::StaffUser;
 use super::{
     SetupLink, audit_page, bulk, composing, doctor_page, error, files, inbox, intake_page, knowledge_page,
-    live_page, login, page, qr_page, setup, staff_page, ticket_page, try_page, visitor,
+    live_page, login, numbers_page, page, qr_page, setup, staff_page, ticket_page, try_page, visitor,
 };
 use crate::access::{self, Sight};
 use crate::clock::{Clock, Timestamp};
@@ -139,6 +139,9 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/tickets/{number}/files/{file}", get(files::show))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/try", get(try_page::show))
+        .route("/console/numbers", get(numbers_page::show))
+        .route("/console/numbers/export.xlsx", get(numbers_page::xlsx))
+        .route("/console/numbers/export.csv", get(numbers_page::csv))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
         .route("/console/staff/remove", post(staff_page::remove))
         .route("/console/doctor", get(doctor_page::show).post(doctor_page::again))

@@ -22,7 +22,7 @@ pub(super) struct Frame {
     pub title: String,
     /// Who is logged in.
     pub user: Option<Signed>,
-    /// Which part of the console this is: `queue`, `try`, `staff`, `doctor`, `qr`, or nothing.
+    /// Which part of the console this is: `queue`, `try`, `numbers`, `staff`, `doctor`, `qr`, or nothing.
     pub here: &'static str,
 }
 
@@ -106,6 +106,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("inbox.css", CSS, include_str!("pages/inbox.css")),
         ("ticket.css", CSS, include_str!("pages/ticket.css")),
         ("console.js", JS, include_str!("pages/console.js")),
+        ("numbers.css", CSS, include_str!("pages/numbers.css")),
         ("answer.css", CSS, include_str!("pages/answer.css")),
         ("simulator.css", CSS, include_str!("pages/simulator.css")),
         ("simulator.js", JS, include_str!("pages/simulator.js")),

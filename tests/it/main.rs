@@ -15,6 +15,7 @@ mod harness;
 mod ladder;
 mod matching;
 mod office;
+mod numbers;
 mod platform;
 mod process;
 mod rehearsal;

@@ -53,8 +53,24 @@ async fn http_bytes(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     tokio::time::timeout(Duration::from_secs(20), read).await.expect("an answer in time").unwrap();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let (head, bytes) = (String::from_utf8(bytes[..end].to_vec()).unwrap(), bytes[end + 4..].to_vec());
+    let is_in_chunks = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let bytes = if is_in_chunks { joined(&bytes) } else { bytes };
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer { status, head, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
+}
+
+/// A body that came in chunks; one that was broken off is none.
+fn joined(mut rest: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").expect("a chunk's head");
+        let n = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        if n == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&rest[end + 2..end + 2 + n]);
+        rest = &rest[end + 2 + n + 2..];
+    }
 }
 
 /// Somebody at the console.
