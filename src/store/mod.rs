@@ -5,6 +5,7 @@ mod sled;
 mod sled_bulletin;
 mod sled_home;
 mod sled_keys;
+mod sled_people;
 mod sled_shared;
 mod sled_writer;
 

@@ -4,6 +4,7 @@
 use super::sled_bulletin::{due_after, last_number, opened_after};
 use super::sled_home::io;
 use super::sled_keys as keys;
+use super::sled_people;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
@@ -239,11 +240,6 @@ fn read_follower(bytes: &[u8]) -> Result<FollowerId> {
     id.map_err(|_| StoreError::Corrupt("openid"))
 }
 
-fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
-    let items = disk.db().scan_prefix(b"s").values().take(MAX_SCAN);
-    items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
-}
-
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.shared.queue.push(Work::Stop);
@@ -398,78 +394,44 @@ impl Store for SledStore {
     }
 
     async fn staff(&self, name: &str) -> Result<Option<Staff>> {
-        self.disk.get(&keys::staff(name), "staff")
+        sled_people::staff(&self.disk, name)
     }
 
     async fn all_staff(&self) -> Result<Vec<Staff>> {
-        all_staff(&self.disk)
+        sled_people::all_staff(&self.disk)
     }
 
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool> {
         let staff = staff.clone();
-        self.task(move |disk| {
-            if only_first && all_staff(disk)?.iter().any(Staff::is_admin) {
-                return Ok(false);
-            }
-            disk.db().insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
-            disk.sync()?;
-            Ok(true)
-        })
-        .await
+        self.task(move |disk| sled_people::put_staff(disk, &staff, only_first)).await
     }
 
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>> {
-        self.disk.get(&keys::session(token), "session")
+        sled_people::session(&self.disk, token)
     }
 
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
-        let (key, value) = (keys::session(token), keys::encode(session)?);
-        self.task(move |disk| disk.db().insert(key, value).map(drop).map_err(io)).await
+        let (token, session) = (*token, session.clone());
+        self.task(move |disk| sled_people::put_session(disk, &token, &session)).await
     }
 
     async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
-        let (key, value) = (keys::session(token), keys::encode(session)?);
-        self.task(move |disk| {
-            if disk.db().contains_key(&key).map_err(io)? {
-                disk.db().insert(key, value).map_err(io)?;
-            }
-            Ok(())
-        })
-        .await
+        let (token, session) = (*token, session.clone());
+        self.task(move |disk| sled_people::prolong_session(disk, &token, &session)).await
     }
 
     async fn remove_staff(&self, name: &str) -> Result<bool> {
-        let key = keys::staff(name);
-        self.task(move |disk| {
-            let was_there = disk.db().remove(key).map_err(io)?.is_some();
-            disk.sync()?;
-            Ok(was_there)
-        })
-        .await
+        let name = name.to_owned();
+        self.task(move |disk| sled_people::remove_staff(disk, &name)).await
     }
 
     async fn end_session(&self, token: &TokenHash) -> Result<()> {
-        let key = keys::session(token);
-        self.task(move |disk| {
-            disk.db().remove(key).map_err(io)?;
-            disk.sync()
-        })
-        .await
+        let token = *token;
+        self.task(move |disk| sled_people::end_session(disk, &token)).await
     }
 
     async fn forget_before(&self, now: Timestamp) -> Result<()> {
-        self.task(move |disk| {
-            for item in disk.db().scan_prefix(b"k").take(MAX_SCAN) {
-                let (key, value) = item.map_err(io)?;
-                let over =
-                    keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
-                if over {
-                    disk.db().remove(key).map_err(io)?;
-                }
-            }
-            Ok(())
-        })
-        .await
+        self.task(move |disk| sled_people::forget_before(disk, now)).await
     }
 
     fn is_well(&self) -> bool {

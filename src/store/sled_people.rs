@@ -1,0 +1,76 @@
+//! Staff and their sessions in sled. What changes something is run on the writer's thread, one after the other, so that
+//! looking and changing are one. Knows keys; not who may do what.
+
+use super::sled_home::io;
+use super::sled_keys as keys;
+use super::sled_writer::Disk;
+use super::{Result, Session, TokenHash};
+use crate::clock::Timestamp;
+use crate::staff::Staff;
+
+/// So many people, or sessions, are looked at in one go; an office has a hundredth of it.
+const MAX_SCAN: usize = 5_000;
+
+/// A member of staff.
+pub fn staff(disk: &Disk, name: &str) -> Result<Option<Staff>> {
+    disk.get(&keys::staff(name), "staff")
+}
+
+/// All of them, by name.
+pub fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
+    let items = disk.db().scan_prefix(b"s").values().take(MAX_SCAN);
+    items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
+}
+
+/// Takes somebody on or changes them; refused where somebody has to be the first administrator and is not.
+pub fn put_staff(disk: &Disk, staff: &Staff, only_first: bool) -> Result<bool> {
+    if only_first && all_staff(disk)?.iter().any(Staff::is_admin) {
+        return Ok(false);
+    }
+    disk.db().insert(keys::staff(&staff.name), keys::encode(staff)?).map_err(io)?;
+    disk.sync()?;
+    Ok(true)
+}
+
+/// Lets somebody go.
+pub fn remove_staff(disk: &Disk, name: &str) -> Result<bool> {
+    let was_there = disk.db().remove(keys::staff(name)).map_err(io)?.is_some();
+    disk.sync()?;
+    Ok(was_there)
+}
+
+/// A session.
+pub fn session(disk: &Disk, token: &TokenHash) -> Result<Option<Session>> {
+    disk.get(&keys::session(token), "session")
+}
+
+/// Begins or changes a session.
+pub fn put_session(disk: &Disk, token: &TokenHash, session: &Session) -> Result<()> {
+    disk.db().insert(keys::session(token), keys::encode(session)?).map(drop).map_err(io)
+}
+
+/// Changes a session that has not been ended.
+pub fn prolong_session(disk: &Disk, token: &TokenHash, session: &Session) -> Result<()> {
+    if disk.db().contains_key(keys::session(token)).map_err(io)? {
+        put_session(disk, token, session)?;
+    }
+    Ok(())
+}
+
+/// Ends a session.
+pub fn end_session(disk: &Disk, token: &TokenHash) -> Result<()> {
+    disk.db().remove(keys::session(token)).map_err(io)?;
+    disk.sync()
+}
+
+/// Forgets sessions that are over.
+pub fn forget_before(disk: &Disk, now: Timestamp) -> Result<()> {
+    for item in disk.db().scan_prefix(b"k").take(MAX_SCAN) {
+        let (key, value) = item.map_err(io)?;
+        let over = keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
+        if over {
+            disk.db().remove(key).map_err(io)?;
+        }
+    }
+    Ok(())
+}
