@@ -227,6 +227,7 @@ impl App {
                 idle: Duration::from_secs(u64::from(config.console.idle_min) * 60),
                 session: Duration::from_secs(u64::from(config.console.session_h) * 3600),
                 max_login_failures: config.console.max_login_failures,
+                second_factor: config.console.second_factor,
                 only_https: config.public_url(config.listen).starts_with("https://"),
             },
             self.setup.clone(),

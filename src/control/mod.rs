@@ -2,6 +2,7 @@
 //! one line of JSON each way. Without a running service the CLI opens the store, or calls WeChat, itself.
 
 mod follower;
+mod people;
 
 use crate::clock::{Clock, Timestamp};
 use crate::conversation::Event;
@@ -9,7 +10,7 @@ use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::knowledge::Department;
 use crate::media::MediaStore;
-use crate::staff::{Role, Staff};
+use crate::staff::Role;
 use crate::store::Store;
 use crate::wechat::Client;
 use crate::wechat::menu::Menu;
@@ -43,6 +44,15 @@ pub enum Command {
         /// Login name.
         name: String,
     },
+    /// Give somebody a new password, take their second factor away, end all their sessions.
+    StaffReset {
+        /// Login name.
+        name: String,
+        /// Their new password; goes no further than the hash.
+        password: String,
+    },
+    /// Who works here.
+    StaffList,
     /// Forget a follower, as unsubscribing does.
     FollowerErase {
         /// WeChat's name for them.
@@ -165,23 +175,11 @@ pub async fn erase(
 pub async fn obey(store: &dyn Store, now: Timestamp, command: Command) -> anyhow::Result<String> {
     match command {
         Command::StaffAdd { name, role, department, password } => {
-            let mut salt = [0; 16];
-            getrandom::fill(&mut salt).context("no randomness")?;
-            let made =
-                tokio::task::spawn_blocking(move || Staff::new(&name, role, department, &password, salt));
-            let staff = made.await?.map_err(|unfit| anyhow::anyhow!("{unfit}"))?;
-            let known = store.staff(&staff.name).await?.is_some();
-            store.put_staff(&staff, false).await?;
-            let done = if known { "已更新" } else { "已添加" };
-            Ok(format!("{done}{}：{}", staff.role.name(), staff.name))
+            people::add(store, name, role, department, password).await
         }
-        Command::StaffRemove { name } => {
-            if store.remove_staff(&name).await? {
-                Ok(format!("已移除：{name}，其登录已全部失效"))
-            } else {
-                anyhow::bail!("没有叫“{name}”的人员")
-            }
-        }
+        Command::StaffRemove { name } => people::remove(store, &name).await,
+        Command::StaffReset { name, password } => people::reset(store, &name, password).await,
+        Command::StaffList => people::list(store, now).await,
         Command::FollowerErase { .. } => bail!("删除用户要连附件一起删"),
         Command::FollowerExport { openid } => follower::export(store, &openid).await,
         Command::StoreRewrite => {

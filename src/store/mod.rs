@@ -18,6 +18,7 @@ use crate::staff::Staff;
 use crate::ticket::{Change, DeliveryId, FileId, FollowerId, Line, Number, Ticket, TicketId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,10 +195,41 @@ pub struct Session {
     pub staff: String,
     /// [`Staff::mark`] when it began.
     pub mark: [u8; 16],
+    /// Since when.
+    pub begun_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub used_at: Timestamp,
+    /// From where it was used then.
+    pub address: IpAddr,
+    /// With what it began, in words.
+    pub browser: String,
     /// Ends without use at this moment.
     pub ends_at: Timestamp,
     /// Ends at this moment in any case.
     pub dies_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it has ended by itself.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at.min(self.dies_at) <= now
+    }
+}
+
+/// A change to a member of staff as they stand at that moment; `false`: it does not fit any more, and nothing is written.
+pub type StaffChange = Box<dyn FnOnce(&mut Staff) -> bool + Send>;
+
+/// What came of a change to a member of staff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is on disk.
+    Done,
+    /// The change did not fit.
+    Unfit,
+    /// There is nobody of that name.
+    Nobody,
+    /// There would be no administrator any more.
+    LastAdmin,
 }
 
 /// A ticket's place among those that wait for the office: by deadline.
@@ -294,6 +326,9 @@ pub trait Store: Send + Sync + 'static {
     async fn all_staff(&self) -> Result<Vec<Staff>>;
     /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is an administrator yet.
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool>;
+    /// Changes a member of staff, durably, while nobody else does: looking and changing are one. Never takes the last
+    /// administrator's role away.
+    async fn change_staff(&self, name: &str, change: StaffChange) -> Result<Changed>;
     /// A session.
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>>;
     /// Begins or prolongs a session.
@@ -304,6 +339,10 @@ pub trait Store: Send + Sync + 'static {
     async fn remove_staff(&self, name: &str) -> Result<bool>;
     /// Ends a session.
     async fn end_session(&self, token: &TokenHash) -> Result<()>;
+    /// All sessions of somebody, whether they have ended by themselves or not.
+    async fn sessions_of(&self, staff: &str) -> Result<Vec<(TokenHash, Session)>>;
+    /// Ends all sessions of somebody, durably, but this one.
+    async fn end_sessions_of(&self, staff: &str, but: Option<TokenHash>) -> Result<()>;
     /// Forgets sessions that have ended.
     async fn forget_before(&self, now: Timestamp) -> Result<()>;
 

@@ -8,7 +8,7 @@ use super::sled_people;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
-    Bookmark, Commit, Delivery, MAX_PAGE, Page, Place, Query, Result, Session, Shelf, Store, StoreError,
+    Bookmark, Changed, Commit, Delivery, MAX_PAGE, Page, Place, Query, Result, Session, Shelf, StaffChange, Store, StoreError,
     TokenHash, Turn, fill_step,
 };
 use crate::clock::Timestamp;
@@ -406,6 +406,11 @@ impl Store for SledStore {
         self.task(move |disk| sled_people::put_staff(disk, &staff, only_first)).await
     }
 
+    async fn change_staff(&self, name: &str, change: StaffChange) -> Result<Changed> {
+        let name = name.to_owned();
+        self.task(move |disk| sled_people::change_staff(disk, &name, change)).await
+    }
+
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>> {
         sled_people::session(&self.disk, token)
     }
@@ -428,6 +433,16 @@ impl Store for SledStore {
     async fn end_session(&self, token: &TokenHash) -> Result<()> {
         let token = *token;
         self.task(move |disk| sled_people::end_session(disk, &token)).await
+    }
+
+    async fn sessions_of(&self, staff: &str) -> Result<Vec<(TokenHash, Session)>> {
+        let staff = staff.to_owned();
+        self.aside(move |disk| sled_people::sessions_of(disk, &staff)).await
+    }
+
+    async fn end_sessions_of(&self, staff: &str, but: Option<TokenHash>) -> Result<()> {
+        let staff = staff.to_owned();
+        self.task(move |disk| sled_people::end_sessions_of(disk, &staff, but)).await
     }
 
     async fn forget_before(&self, now: Timestamp) -> Result<()> {

@@ -4,7 +4,7 @@
 use super::sled_home::io;
 use super::sled_keys as keys;
 use super::sled_writer::Disk;
-use super::{Result, Session, TokenHash};
+use super::{Changed, Result, Session, StaffChange, TokenHash};
 use crate::clock::Timestamp;
 use crate::staff::Staff;
 
@@ -39,6 +39,22 @@ pub fn remove_staff(disk: &Disk, name: &str) -> Result<bool> {
     Ok(was_there)
 }
 
+/// Changes somebody as they stand.
+pub fn change_staff(disk: &Disk, name: &str, change: StaffChange) -> Result<Changed> {
+    let Some(mut member) = staff(disk, name)? else { return Ok(Changed::Nobody) };
+    let was_admin = member.is_admin();
+    if !change(&mut member) {
+        return Ok(Changed::Unfit);
+    }
+    let is_other_admin = |other: &Staff| other.is_admin() && other.name != name;
+    if was_admin && !member.is_admin() && !all_staff(disk)?.iter().any(is_other_admin) {
+        return Ok(Changed::LastAdmin);
+    }
+    disk.db().insert(keys::staff(name), keys::encode(&member)?).map_err(io)?;
+    disk.sync()?;
+    Ok(Changed::Done)
+}
+
 /// A session.
 pub fn session(disk: &Disk, token: &TokenHash) -> Result<Option<Session>> {
     disk.get(&keys::session(token), "session")
@@ -63,13 +79,36 @@ pub fn end_session(disk: &Disk, token: &TokenHash) -> Result<()> {
     disk.sync()
 }
 
+/// All sessions, as far as one goes. One that cannot be read is nobody's.
+fn sessions(disk: &Disk) -> impl Iterator<Item = Result<(TokenHash, Session)>> {
+    let read = |(key, value): (sled::IVec, sled::IVec)| {
+        Some((key.get(1..)?.try_into().ok()?, keys::decode(&value, "session").ok()?))
+    };
+    disk.db().scan_prefix(b"k").take(MAX_SCAN).filter_map(move |item| item.map(read).map_err(io).transpose())
+}
+
+/// Somebody's sessions.
+pub fn sessions_of(disk: &Disk, staff: &str) -> Result<Vec<(TokenHash, Session)>> {
+    let all = sessions(disk);
+    all.filter(|item| item.as_ref().map_or(true, |(_, session)| session.staff == staff)).collect()
+}
+
+/// Ends somebody's sessions but this one.
+pub fn end_sessions_of(disk: &Disk, staff: &str, but: Option<TokenHash>) -> Result<()> {
+    for (token, _) in sessions_of(disk, staff)? {
+        if but != Some(token) {
+            disk.db().remove(keys::session(&token)).map_err(io)?;
+        }
+    }
+    disk.sync()
+}
+
 /// Forgets sessions that are over.
 pub fn forget_before(disk: &Disk, now: Timestamp) -> Result<()> {
-    for item in disk.db().scan_prefix(b"k").take(MAX_SCAN) {
-        let (key, value) = item.map_err(io)?;
-        let over = keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
-        if over {
-            disk.db().remove(key).map_err(io)?;
+    for item in sessions(disk) {
+        let (token, session) = item?;
+        if session.is_over(now) {
+            disk.db().remove(keys::session(&token)).map_err(io)?;
         }
     }
     Ok(())

@@ -1,17 +1,21 @@
 //! The staff console: its routes and what it works with. Knows which page is where; each page knows the rest.
 
+use super::code_page::Halves;
+use super::factor_page::Shown;
 use super::form::FormKeys;
 use super::login::Checker;
 use super::qr_page::Codes;
+use super::session::SECOND_FACTOR;
 use super::throttle::Throttle;
 use super::{
-    SetupLink, doctor_page, error, files, knowledge_page, login, page, qr_page, queue, setup, staff_page,
+    SetupLink, account_page, code_page, doctor_page, error, factor_page, files, knowledge_page, login, page, qr_page, queue, setup, staff_page,
     ticket_page, try_page, visitor,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::notices::Notices;
+use crate::staff::FactorRule;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -29,8 +33,10 @@ pub struct ConsoleSettings {
     pub idle: Duration,
     /// And after this time in any case.
     pub session: Duration,
-    /// Wrong passwords from one address or for one name within 15 minutes before further tries are refused.
+    /// Wrong passwords or codes before further tries are refused for a time.
     pub max_login_failures: u32,
+    /// Who has to have a second factor.
+    pub second_factor: FactorRule,
     /// The office is reached with https through a proxy: plain http from this machine is that proxy's mistake.
     pub only_https: bool,
 }
@@ -74,6 +80,10 @@ pub(super) struct Hall {
     pub throttle: Throttle,
     /// Where passwords are checked.
     pub checker: Checker,
+    /// Who has given the password and not the code.
+    pub halves: Halves,
+    /// Recovery codes shown a moment ago.
+    pub shown: Shown,
     /// Keys of forms.
     pub keys: FormKeys,
     /// QR codes made a moment ago.
@@ -101,6 +111,8 @@ pub fn console_router(state: Console) -> Router {
     let hall = Arc::new(Hall {
         throttle: Throttle::new(state.settings.max_login_failures),
         checker: Checker::default(),
+        halves: Halves::default(),
+        shown: Shown::default(),
         keys: FormKeys::new(),
         codes: Codes::default(),
         console: state,
@@ -108,12 +120,21 @@ pub fn console_router(state: Console) -> Router {
     Router::new()
         .route("/console", get(queue::show))
         .route("/console/login", get(login::show).post(login::submit))
+        .route("/console/login/code", get(code_page::show).post(code_page::submit))
         .route("/console/logout", post(login::leave))
+        .route("/console/account", get(account_page::show))
+        .route("/console/account/password", post(account_page::change_password))
+        .route("/console/account/sessions", post(account_page::end_sessions))
+        .route("/console/account/away", post(account_page::go_away))
+        .route(SECOND_FACTOR, get(factor_page::show).post(factor_page::submit))
+        .route("/console/account/second-factor/off", post(factor_page::end))
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
         .route("/console/tickets/{number}/files/{file}", get(files::show))
         .route("/console/knowledge/{id}", get(knowledge_page::show))
         .route("/console/try", get(try_page::show))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
+        .route("/console/staff/change", post(staff_page::change))
+        .route("/console/staff/reset-factor", post(staff_page::reset_factor))
         .route("/console/staff/remove", post(staff_page::remove))
         .route("/console/doctor", get(doctor_page::show).post(doctor_page::again))
         .route("/console/qr", get(qr_page::show).post(qr_page::submit))

@@ -1,9 +1,13 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
+mod account_page;
 mod answer_page;
+mod code_page;
 mod console;
+mod device;
 mod doctor_page;
 mod error;
+mod factor_page;
 mod files;
 mod form;
 mod knowledge_page;

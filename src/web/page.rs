@@ -22,7 +22,7 @@ pub(super) struct Frame {
     pub title: String,
     /// Who is logged in.
     pub user: Option<Signed>,
-    /// Which part of the console this is: `queue`, `try`, `staff`, `doctor`, `qr`, or nothing.
+    /// Which part of the console this is: `queue`, `try`, `staff`, `doctor`, `qr`, `account`, or nothing.
     pub here: &'static str,
 }
 
@@ -103,6 +103,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("tokens.css", CSS, include_str!("pages/tokens.css")),
         ("base.css", CSS, include_str!("pages/base.css")),
         ("console.css", CSS, include_str!("pages/console.css")),
+        ("people.css", CSS, include_str!("pages/people.css")),
         ("console.js", JS, include_str!("pages/console.js")),
         ("answer.css", CSS, include_str!("pages/answer.css")),
         ("simulator.css", CSS, include_str!("pages/simulator.css")),

@@ -1,6 +1,7 @@
 //! Behaviour through the running program.
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod accounts;
 mod architecture;
 mod browser;
 mod bulletin;
