@@ -5,6 +5,7 @@ mod accounts;
 mod architecture;
 mod browser;
 mod bulletin;
+mod colleagues;
 mod console;
 mod crash;
 mod delivery;
