@@ -35,7 +35,7 @@ pub async fn add(
             staff.set_password(password);
             true
         };
-        match store.change_staff(name.trim(), Box::new(change)).await? {
+        match store.change_staff(name.trim(), None, Box::new(change)).await? {
             Changed::Done | Changed::Unfit => {}
             Changed::Nobody => bail!("“{name}”刚刚被移除，请再试一次"),
             Changed::LastAdmin => bail!("“{name}”是最后一位管理员，不能改成别的角色"),
@@ -72,10 +72,9 @@ pub async fn reset(store: &dyn Store, name: &str, password: String) -> anyhow::R
         staff.second_factor = None;
         true
     };
-    if store.change_staff(name, Box::new(change)).await? != Changed::Done {
+    if store.change_staff(name, None, Box::new(change)).await? != Changed::Done {
         bail!("没有叫“{name}”的人员");
     }
-    store.end_sessions_of(name, None).await?;
     tracing::info!(target: "audit", by = OPERATOR, what = "重置密码和第二验证", about = name);
     Ok(format!("已重置：{name}。请用新密码登录；原来的第二验证已清除，登录已全部失效"))
 }

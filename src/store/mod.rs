@@ -327,13 +327,19 @@ pub trait Store: Send + Sync + 'static {
     /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is an administrator yet.
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool>;
     /// Changes a member of staff, durably, while nobody else does: looking and changing are one. Never takes the last
-    /// administrator's role away.
-    async fn change_staff(&self, name: &str, change: StaffChange) -> Result<Changed>;
+    /// administrator's role away. Where [`Staff::mark`] becomes another one, all their sessions end in the same moment, but
+    /// the one that goes on.
+    async fn change_staff(
+        &self,
+        name: &str,
+        goes_on: Option<TokenHash>,
+        change: StaffChange,
+    ) -> Result<Changed>;
     /// A session.
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>>;
     /// Begins or prolongs a session.
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
-    /// Changes a session, unless it has been ended.
+    /// Changes a session, unless it has been ended; it keeps its mark.
     async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
     /// Lets a member of staff go, durably; their sessions end with them. `false`: there is nobody of that name.
     async fn remove_staff(&self, name: &str) -> Result<bool>;

@@ -406,9 +406,14 @@ impl Store for SledStore {
         self.task(move |disk| sled_people::put_staff(disk, &staff, only_first)).await
     }
 
-    async fn change_staff(&self, name: &str, change: StaffChange) -> Result<Changed> {
+    async fn change_staff(
+        &self,
+        name: &str,
+        goes_on: Option<TokenHash>,
+        change: StaffChange,
+    ) -> Result<Changed> {
         let name = name.to_owned();
-        self.task(move |disk| sled_people::change_staff(disk, &name, change)).await
+        self.task(move |disk| sled_people::change_staff(disk, &name, goes_on, change)).await
     }
 
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>> {

@@ -39,10 +39,15 @@ pub fn remove_staff(disk: &Disk, name: &str) -> Result<bool> {
     Ok(was_there)
 }
 
-/// Changes somebody as they stand.
-pub fn change_staff(disk: &Disk, name: &str, change: StaffChange) -> Result<Changed> {
+/// Changes somebody as they stand, and in the same batch the sessions that hang on what is changed.
+pub fn change_staff(
+    disk: &Disk,
+    name: &str,
+    goes_on: Option<TokenHash>,
+    change: StaffChange,
+) -> Result<Changed> {
     let Some(mut member) = staff(disk, name)? else { return Ok(Changed::Nobody) };
-    let was_admin = member.is_admin();
+    let (was_admin, mark_before) = (member.is_admin(), member.mark());
     if !change(&mut member) {
         return Ok(Changed::Unfit);
     }
@@ -50,7 +55,19 @@ pub fn change_staff(disk: &Disk, name: &str, change: StaffChange) -> Result<Chan
     if was_admin && !member.is_admin() && !all_staff(disk)?.iter().any(is_other_admin) {
         return Ok(Changed::LastAdmin);
     }
-    disk.db().insert(keys::staff(name), keys::encode(&member)?).map_err(io)?;
+    let mut batch = sled::Batch::default();
+    batch.insert(keys::staff(name), keys::encode(&member)?);
+    if member.mark() != mark_before {
+        for (token, mut session) in sessions_of(disk, name)? {
+            if goes_on == Some(token) && session.mark == mark_before {
+                session.mark = member.mark();
+                batch.insert(keys::session(&token), keys::encode(&session)?);
+            } else {
+                batch.remove(keys::session(&token));
+            }
+        }
+    }
+    disk.db().apply_batch(batch).map_err(io)?;
     disk.sync()?;
     Ok(Changed::Done)
 }
@@ -65,12 +82,12 @@ pub fn put_session(disk: &Disk, token: &TokenHash, session: &Session) -> Result<
     disk.db().insert(keys::session(token), keys::encode(session)?).map(drop).map_err(io)
 }
 
-/// Changes a session that has not been ended.
-pub fn prolong_session(disk: &Disk, token: &TokenHash, session: &Session) -> Result<()> {
-    if disk.db().contains_key(keys::session(token)).map_err(io)? {
-        put_session(disk, token, session)?;
+/// Changes a session that has not been ended. Who prolongs it may have looked at it before its mark became another one.
+pub fn prolong_session(disk: &Disk, token: &TokenHash, fresh: &Session) -> Result<()> {
+    match session(disk, token)? {
+        Some(Session { mark, .. }) => put_session(disk, token, &Session { mark, ..fresh.clone() }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Ends a session.

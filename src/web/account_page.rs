@@ -6,7 +6,7 @@ use super::error::WebError;
 use super::form::{Fields, Keyed, Posted, random};
 use super::login::is_own_password;
 use super::page::{Frame, query, render};
-use super::session::{StaffUser, go_on_alone, visitor};
+use super::session::{StaffUser, visitor};
 use crate::clock::Timestamp;
 use crate::knowledge::Department;
 use crate::staff::{Away, MIN_PASSWORD, NewPassword, Role, Staff};
@@ -195,6 +195,11 @@ pub(super) async fn change_password(
         return refuse(&hall, &form, StatusCode::UNPROCESSABLE_ENTITY, why).await;
     }
     if !is_own_password(&hall, &visitor(&extensions)?, &form.user, form.fields.get("password")).await? {
+        let (staff, fresh) = (form.user.staff.clone(), fresh.clone());
+        if hall.checker.run(move || staff.knows(&fresh)).await? {
+            // Twice the same form: the first one did it.
+            return Ok(Redirect::to("/console/account?done=password").into_response());
+        }
         return refuse(&hall, &form, StatusCode::UNAUTHORIZED, refused("现在的密码不对。".into())).await;
     }
     if fresh == form.fields.get("password") {
@@ -214,11 +219,11 @@ pub(super) async fn change_password(
         staff.set_password(made);
         same
     };
-    if hall.store().change_staff(&form.user.staff.name, Box::new(change)).await? != Changed::Done {
+    let (name, goes_on) = (&form.user.staff.name, Some(form.user.session));
+    if hall.store().change_staff(name, goes_on, Box::new(change)).await? != Changed::Done {
         return Err(WebError::Expired);
     }
-    go_on_alone(&hall, &form.user).await?;
-    tracing::info!(target: "audit", by = form.user.staff.name, what = "改密码", about = form.user.staff.name);
+    tracing::info!(target: "audit", by = name, what = "改密码", about = name);
     Ok(Redirect::to("/console/account?done=password").into_response())
 }
 
@@ -263,7 +268,7 @@ pub(super) async fn go_away(State(hall): State<Arc<Hall>>, posted: Posted) -> Re
             staff.away = None;
             true
         };
-        hall.store().change_staff(name, Box::new(back)).await?;
+        hall.store().change_staff(name, None, Box::new(back)).await?;
         tracing::info!(target: "audit", by = name, what = "外出结束", about = name);
         return Ok(Redirect::to("/console/account?done=back").into_response());
     }
@@ -285,7 +290,7 @@ pub(super) async fn go_away(State(hall): State<Arc<Hall>>, posted: Posted) -> Re
         staff.away = Some(away);
         true
     };
-    hall.store().change_staff(name, Box::new(go)).await?;
+    hall.store().change_staff(name, None, Box::new(go)).await?;
     tracing::info!(target: "audit", by = name, what = "外出", about);
     Ok(Redirect::to("/console/account?done=away").into_response())
 }

@@ -127,7 +127,7 @@ pub(super) async fn submit(
         let same = staff.mark() == mark;
         same && staff.second_factor.as_mut().is_some_and(|factor| factor.uses(&typed, now))
     };
-    if hall.store().change_staff(&half.staff, Box::new(change)).await? != Changed::Done {
+    if hall.store().change_staff(&half.staff, None, Box::new(change)).await? != Changed::Done {
         note_failure(&hall, &visitor, &attempt, &half.staff);
         let refused = match fields.get("kind") {
             "recovery" => "恢复码不对，或者已经用过。",

@@ -86,7 +86,7 @@ impl WebError {
                 let minutes = until.since(*now).as_secs().div_ceil(60).max(1);
                 let at = until.after(std::time::Duration::from_secs(59)).local();
                 let sentence = format!(
-                    "密码或验证码连续输错次数太多，暂停登录。请在 {minutes} 分钟后（{:02}:{:02} 以后）再试；这段时间里密码正确也不能登录。已经登录的不受影响。",
+                    "密码连续输错次数太多（验证码也算），暂停登录。请在 {minutes} 分钟后（{:02}:{:02} 以后）再试；这段时间里密码正确也不能登录。已经登录的不受影响。",
                     at.hour(),
                     at.minute()
                 );

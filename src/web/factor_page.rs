@@ -7,7 +7,7 @@ use super::error::WebError;
 use super::form::{Keyed, Posted, random};
 use super::login::{admit, is_own_password, note_failure};
 use super::page::{Frame, render};
-use super::session::{StaffUser, go_on_alone, needs_factor, visitor};
+use super::session::{StaffUser, needs_factor, visitor};
 use super::visitor::Visitor;
 use crate::qr;
 use crate::staff::Staff;
@@ -130,10 +130,10 @@ async fn begin(
         staff.second_factor = Some(factor);
         same
     };
-    if hall.store().change_staff(&user.staff.name, Box::new(change)).await? != Changed::Done {
+    let (name, goes_on) = (&user.staff.name, Some(user.session));
+    if hall.store().change_staff(name, goes_on, Box::new(change)).await? != Changed::Done {
         return Err(WebError::Expired);
     }
-    go_on_alone(hall, user).await?;
     let what = if replaces { "更换第二验证" } else { "开启第二验证" };
     tracing::info!(target: "audit", by = user.staff.name, what, about = user.staff.name);
     Ok(Ok(codes))
@@ -162,10 +162,10 @@ pub(super) async fn end(
         staff.second_factor = None;
         same
     };
-    if hall.store().change_staff(&staff.name, Box::new(change)).await? != Changed::Done {
+    let goes_on = Some(form.user.session);
+    if hall.store().change_staff(&staff.name, goes_on, Box::new(change)).await? != Changed::Done {
         return Err(WebError::Expired);
     }
-    go_on_alone(&hall, &form.user).await?;
     tracing::info!(target: "audit", by = staff.name, what = "关闭第二验证", about = staff.name);
     Ok(Redirect::to("/console/account?done=factor-off").into_response())
 }

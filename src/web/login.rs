@@ -164,7 +164,7 @@ pub(super) async fn come_in(
         staff.last_login = Some(now);
         true
     };
-    hall.store().change_staff(&staff.name, Box::new(note)).await?;
+    hall.store().change_staff(&staff.name, None, Box::new(note)).await?;
     let cookie = begin(hall, visitor, headers, staff).await?;
     hall.throttle.succeed(attempt);
     tracing::info!(target: "audit", by = staff.name, what = "登录", about = visitor.address.to_string());

@@ -90,7 +90,11 @@ pub(super) async fn find(
     }
     let Some(staff) = hall.store().staff(&session.staff).await? else { return Ok(None) };
     if staff.mark() != session.mark {
-        return Ok(None);
+        // Both may have changed, together, between the two looks: somebody's own new password, say.
+        match hall.store().session(&token).await? {
+            Some(again) if again.mark == staff.mark() => session = again,
+            _ => return Ok(None),
+        }
     }
     if prolong && now.since(session.used_at) >= PROLONG_EVERY {
         session.ends_at = end(hall, now, session.dies_at);
@@ -128,18 +132,6 @@ pub(super) async fn begin(
     };
     hall.store().put_session(&hash(&token), &session).await?;
     Ok(cookie(visitor, cookie_name(visitor), URL_SAFE_NO_PAD.encode(token)))
-}
-
-/// Somebody changed their own password or second factor: this session goes on, all others of theirs end.
-pub(super) async fn go_on_alone(hall: &Hall, user: &StaffUser) -> Result<(), WebError> {
-    let store = hall.store();
-    if let (Some(mut session), Some(staff)) =
-        (store.session(&user.session).await?, store.staff(&user.staff.name).await?)
-    {
-        session.mark = staff.mark();
-        store.prolong_session(&user.session, &session).await?;
-    }
-    Ok(store.end_sessions_of(&user.staff.name, Some(user.session)).await?)
 }
 
 /// Ends the session the cookie names, if it does.

@@ -172,7 +172,7 @@ pub(super) async fn change(State(hall): State<Arc<Hall>>, posted: Posted) -> Res
         (staff.role, staff.department) = (role, department);
         true
     };
-    match hall.store().change_staff(name, Box::new(change)).await? {
+    match hall.store().change_staff(name, None, Box::new(change)).await? {
         Changed::Done => {}
         Changed::LastAdmin => {
             let why = "这是最后一位管理员，不能改成别的角色。请先让另一位同事当管理员。";
@@ -198,12 +198,11 @@ pub(super) async fn reset_factor(
         return keep(&hall, &form, "自己的第二验证，请在“我的账号”里更换。").await;
     }
     let reset = |staff: &mut Staff| staff.second_factor.take().is_some();
-    match hall.store().change_staff(name, Box::new(reset)).await? {
+    match hall.store().change_staff(name, None, Box::new(reset)).await? {
         // Twice the same form: the first one did it.
         Changed::Done | Changed::Unfit => {}
         Changed::Nobody | Changed::LastAdmin => return keep(&hall, &form, NOBODY).await,
     }
-    hall.store().end_sessions_of(name, None).await?;
     tracing::info!(target: "audit", by = form.user.staff.name, what = "清除第二验证", about = name);
     Ok(Redirect::to("/console/staff?reset=1").into_response())
 }

@@ -347,6 +347,7 @@ async fn another_password_needs_the_old_one_and_ends_the_other_sessions() {
     }
     elsewhere.page("/console").await;
     assert_eq!(change(PASSWORD, OTHER_PASSWORD, OTHER_PASSWORD).await.status, 303);
+    assert_eq!(change(PASSWORD, OTHER_PASSWORD, OTHER_PASSWORD).await.status, 303, "the same form twice");
     li.page("/console").await;
     assert_eq!(elsewhere.get("/console").await.status, 303);
     assert_eq!(house.visitor().login("李强", PASSWORD).await.status, 401);

@@ -3,7 +3,7 @@
 use crate::store_contract::{later, stores};
 use tokio::task::JoinSet;
 use xinqi::clock::Timestamp;
-use xinqi::staff::{Role, Staff};
+use xinqi::staff::{NewPassword, Role, Staff};
 use xinqi::store::{Changed, Session, SledStore, StaffChange, Store};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,12 +54,13 @@ async fn a_change_sees_somebody_as_they_stand_and_one_administrator_stays() {
         for name in ["甲", "乙", "丙"] {
             store.put_staff(&hired(name, Role::Admin), false).await.unwrap();
         }
-        assert_eq!(store.change_staff("丁", role_is(Role::Agent)).await.unwrap(), Changed::Nobody);
-        assert_eq!(store.change_staff("甲", Box::new(|_| false)).await.unwrap(), Changed::Unfit);
+        assert_eq!(store.change_staff("丁", None, role_is(Role::Agent)).await.unwrap(), Changed::Nobody);
+        assert_eq!(store.change_staff("甲", None, Box::new(|_| false)).await.unwrap(), Changed::Unfit);
         let mut together = JoinSet::new();
         for name in ["甲", "乙", "丙"] {
             let store = store.clone();
-            together.spawn(async move { store.change_staff(name, role_is(Role::Agent)).await.unwrap() });
+            together
+                .spawn(async move { store.change_staff(name, None, role_is(Role::Agent)).await.unwrap() });
         }
         let mut done = together.join_all().await;
         done.sort_by_key(|changed| *changed == Changed::LastAdmin);
@@ -75,12 +76,48 @@ async fn a_change_sees_somebody_as_they_stand_and_one_administrator_stays() {
                 staff.last_login = Some(Timestamp(n + 1));
                 true
             };
-            together.spawn(async move { store.change_staff("甲", Box::new(count)).await.unwrap() });
+            together.spawn(async move { store.change_staff("甲", None, Box::new(count)).await.unwrap() });
         }
         together.join_all().await;
         drop(store);
         let again = SledStore::open(dir.path()).unwrap();
         assert_eq!(again.staff("甲").await.unwrap().unwrap().last_login, Some(Timestamp(20)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_another_password_all_sessions_end_but_the_one_that_goes_on() {
+    for (_dir, store) in stores() {
+        let staff = Staff::new("王敏", Role::Agent, None, "correct horse", [7; 16]).unwrap();
+        store.put_staff(&staff, false).await.unwrap();
+        for (n, name) in [(1, "王敏"), (2, "王敏"), (3, "李强")] {
+            let begun = Session { mark: staff.mark(), ..session(name, 10, 100) };
+            store.put_session(&[n; 32], &begun).await.unwrap();
+        }
+        let seen_before = store.session(&[1; 32]).await.unwrap().unwrap();
+        let takes = |password: &str| -> StaffChange {
+            let password = NewPassword::new(password, [8; 16]).unwrap();
+            Box::new(move |staff| {
+                staff.set_password(password);
+                true
+            })
+        };
+        let changed = store.change_staff("王敏", Some([1; 32]), takes("another password")).await.unwrap();
+        assert_eq!(changed, Changed::Done);
+        let mark = store.staff("王敏").await.unwrap().unwrap().mark();
+        assert_ne!(mark, staff.mark());
+        assert_eq!(store.session(&[1; 32]).await.unwrap().unwrap().mark, mark);
+        assert_eq!(store.session(&[2; 32]).await.unwrap(), None);
+        assert!(store.session(&[3; 32]).await.unwrap().is_some(), "a colleague's");
+        store.prolong_session(&[1; 32], &Session { ends_at: later(50), ..seen_before }).await.unwrap();
+        let prolonged = store.session(&[1; 32]).await.unwrap().unwrap();
+        assert_eq!(
+            (prolonged.mark, prolonged.ends_at),
+            (mark, later(50)),
+            "who looked before takes nothing back"
+        );
+        store.change_staff("王敏", None, takes("a third password")).await.unwrap();
+        assert_eq!(store.session(&[1; 32]).await.unwrap(), None);
     }
 }
 
