@@ -9,6 +9,7 @@ use crate::control::{self, Reach};
 use crate::delivery::Courier;
 use crate::desk::Desk;
 use crate::doctor::Doctor;
+use crate::finding::Finding;
 use crate::fake_wechat::{FakeSettings, FakeWechat};
 use crate::library::Library;
 use crate::mailroom::{self, Arrival, Mailroom};
@@ -83,7 +84,8 @@ impl App {
         ));
         let (arriving, arrivals) = mpsc::channel(mailroom::MAX_WAITING);
         let desk = Desk::new(store.clone(), library.handbook(), settings, thinker, clock.clone())
-            .with_mailroom(mailroom.clone(), arriving);
+            .with_mailroom(mailroom.clone(), arriving)
+            .with_finding(Arc::new(Finding::open(&config.data_dir.join("search"), store.clone()).await?));
         let gate = account.gate(&notices)?;
         let courier = Courier::new(
             desk.clone(),
@@ -232,6 +234,7 @@ impl App {
                 idle: Duration::from_secs(u64::from(config.console.idle_min) * 60),
                 session: Duration::from_secs(u64::from(config.console.session_h) * 3600),
                 max_login_failures: config.console.max_login_failures,
+                second_factor: config.console.second_factor,
                 only_https: config.public_url(config.listen).starts_with("https://"),
             },
             self.setup.clone(),
@@ -293,6 +296,12 @@ async fn tick(
             rewrite(&*store, now).await;
             if let Err(error) = mailroom.sweep().await {
                 tracing::error!(%error, "files could not be looked through");
+            }
+            // Words of who has left are gone from the index, too.
+            if let Some(finding) = desk.finding()
+                && let Err(error) = finding.purge().await
+            {
+                tracing::error!(%error, "the search index could not be tidied");
             }
         }
         n += 1;

@@ -4,6 +4,7 @@ use crate::answer_link::AnswerLinks;
 use crate::conversation::Settings;
 use crate::knowledge::Thresholds;
 use crate::media;
+use crate::staff::FactorRule;
 use crate::wechat::Mode;
 use crate::window::{Grant, Limits};
 use anyhow::{Context, bail};
@@ -213,8 +214,10 @@ pub struct ConsoleConfig {
     pub idle_min: u32,
     /// And after so many hours in any case.
     pub session_h: u32,
-    /// Wrong passwords before further tries are refused.
+    /// Wrong passwords or codes before further tries are refused.
     pub max_login_failures: u32,
+    /// Who has to have a second factor.
+    pub second_factor: FactorRule,
 }
 
 /// Who is told of tickets: a group robot of WeCom, another system, both or nobody.
@@ -502,6 +505,15 @@ mod tests {
         assert_eq!(config.wechat.token.expose(), "true");
         assert_eq!(config.settings(None).max_open_tickets, 3);
         assert_eq!(config.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn administrators_need_a_second_factor_unless_somebody_says_otherwise() {
+        assert_eq!(load(&[]).unwrap().console.second_factor, FactorRule::Admins);
+        let rule = |name| load(&[("XINQI_CONSOLE__SECOND_FACTOR", name)]).map(|config| config.console.second_factor);
+        assert_eq!(rule("all").unwrap(), FactorRule::All);
+        assert_eq!(rule("optional").unwrap(), FactorRule::Optional);
+        assert!(rule("none").is_err());
     }
 
     #[test]

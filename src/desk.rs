@@ -7,6 +7,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::conversation::{
     self, Cause, Event, Happening, Intake, Office, Refusal, Settings, StaffAct, Text,
 };
+use crate::finding::Finding;
 use crate::knowledge::replies::CannedReply;
 use crate::knowledge::{Asked, Knowledge};
 use crate::live::Live;
@@ -43,6 +44,8 @@ pub struct Desk {
     courier: Arc<Notify>,
     gone: Arc<Gone>,
     live: Arc<Live>,
+    /// Where tickets are found by their words; `None` where nothing is looked for.
+    finding: Option<Arc<Finding>>,
     /// Where files arrive and are kept; `None` where there are none.
     post: Option<(Arc<Mailroom>, mpsc::Sender<Arrival>)>,
 }
@@ -114,12 +117,22 @@ impl Desk {
         let (settings, courier) = (Arc::new(settings), Arc::new(Notify::new()));
         let gone = Arc::new(Gone::new());
         let live = Arc::new(Live::new((gone.salt >> 32) as u32));
-        Self { store, handbook, settings, thinker, clock, courier, gone, live, post: None }
+        Self { store, handbook, settings, thinker, clock, courier, gone, live, finding: None, post: None }
     }
 
     /// The same with a mailroom, which is told of files through `arrivals`.
     pub fn with_mailroom(self, mailroom: Arc<Mailroom>, arrivals: mpsc::Sender<Arrival>) -> Self {
         Self { post: Some((mailroom, arrivals)), ..self }
+    }
+
+    /// The same with an index of tickets, which is told of what changes.
+    pub fn with_finding(self, finding: Arc<Finding>) -> Self {
+        Self { finding: Some(finding), ..self }
+    }
+
+    /// Where tickets are found by their words.
+    pub fn finding(&self) -> Option<&Arc<Finding>> {
+        self.finding.as_ref()
     }
 
     /// Where files are.
@@ -276,6 +289,7 @@ impl Desk {
             let changed: Vec<Ticket> = step.changes.iter().map(|change| change.ticket.clone()).collect();
             let promises = !step.says.is_empty() || !step.settles.is_empty();
             let (arrived, erased) = (arrivals(&step), step.erases.clone());
+            let gone = erased.clone().unwrap_or_default();
             let turn = Turn {
                 cause: happening.cause,
                 follower: happening.follower,
@@ -290,7 +304,7 @@ impl Desk {
                     if promises {
                         self.courier.notify_one();
                     }
-                    changed.iter().for_each(|ticket| self.live.announce(ticket));
+                    self.tell(&changed, &gone);
                     return Ok(Done { reply, refusal: None, relays });
                 }
                 Commit::Repeated(reply) => {
@@ -302,6 +316,14 @@ impl Desk {
             }
         }
         Err(StoreError::Io("同一用户的消息太多，稍后再试".into()))
+    }
+
+    /// Pages that are open hear of what changed, and it can be found as it is now.
+    fn tell(&self, changed: &[Ticket], gone: &[TicketId]) {
+        changed.iter().for_each(|ticket| self.live.announce(ticket));
+        if let Some(finding) = &self.finding {
+            changed.iter().map(|ticket| ticket.id).chain(gone.iter().copied()).for_each(|id| finding.note(id));
+        }
     }
 
     /// Has files fetched that arrived, and removes those of tickets that were erased before the turn is acknowledged.

@@ -36,8 +36,11 @@ pub mod numbers;
 
 pub mod store;
 
-pub mod live;
 pub mod search;
+
+pub mod finding;
+
+pub mod live;
 
 pub mod wechat;
 

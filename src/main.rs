@@ -81,6 +81,11 @@ enum Command {
         #[command(subcommand)]
         command: FollowerCommand,
     },
+    /// 审计记录
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// 数据
     Store {
         #[command(subcommand)]
@@ -155,6 +160,12 @@ enum QrCommand {
 }
 
 #[derive(Subcommand)]
+enum AuditCommand {
+    /// 核对：有没有一条被改过、拿掉过。服务开着、关着都可以
+    Verify,
+}
+
+#[derive(Subcommand)]
 enum StoreCommand {
     /// 整理：重写全部数据，已删除内容的字节从磁盘上消失（服务每日凌晨自己也做）
     Rewrite,
@@ -166,7 +177,7 @@ enum StaffCommand {
     Add {
         /// 姓名（登录用）
         name: String,
-        /// agent（坐席）或 admin（管理员）
+        /// agent（坐席）、lead（负责人）、admin（管理员）或 viewer（只读）
         #[arg(long)]
         role: String,
         /// 镇总工会、经发办、财政所或咨询办公室
@@ -176,6 +187,16 @@ enum StaffCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// 忘了密码或丢了手机：设新密码，清除第二验证，结束全部登录
+    Reset {
+        /// 姓名
+        name: String,
+        /// 从标准输入读密码（第一行）；不带则在终端询问
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// 列出工作人员：姓名、角色、部门、第二验证、上次登录、外出
+    List,
     /// 移除工作人员，已登录的立即失效；他答过的单子不变
     Remove {
         /// 姓名
@@ -233,6 +254,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             };
             println!("{}", tell(&config, control).await?);
         }
+        Command::Audit { command: AuditCommand::Verify } => {
+            println!("{}", tell(&config, Control::AuditVerify).await?);
+        }
         Command::Store { command: StoreCommand::Rewrite } => {
             println!("{}", tell(&config, Control::StoreRewrite).await?);
         }
@@ -245,7 +269,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             platform::make_code(&config, scene, days, out.as_deref()).await?;
         }
         Command::FakeWechat(options) => return rehearse::run(*options).await,
-        Command::Staff { command: StaffCommand::Add { name, role, department, password_stdin } } => {
+        Command::Staff { command } => println!("{}", tell(&config, staff_command(command)?).await?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn staff_command(command: StaffCommand) -> anyhow::Result<Control> {
+    Ok(match command {
+        StaffCommand::Add { name, role, department, password_stdin } => {
             let role = Role::parse(&role).context("--role 要写 agent、lead、admin 或 viewer")?;
             let department = match department {
                 Some(name) => Some(
@@ -254,20 +285,23 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 ),
                 None => None,
             };
-            let password = if password_stdin {
-                let mut line = String::new();
-                std::io::stdin().lock().read_line(&mut line)?;
-                line.trim_end_matches(['\r', '\n']).to_owned()
-            } else {
-                rpassword::prompt_password("密码：")?
-            };
-            println!("{}", tell(&config, Control::StaffAdd { name, role, department, password }).await?);
+            Control::StaffAdd { name, role, department, password: password(password_stdin)? }
         }
-        Command::Staff { command: StaffCommand::Remove { name } } => {
-            println!("{}", tell(&config, Control::StaffRemove { name }).await?);
+        StaffCommand::Reset { name, password_stdin } => {
+            Control::StaffReset { name, password: password(password_stdin)? }
         }
+        StaffCommand::Remove { name } => Control::StaffRemove { name },
+        StaffCommand::List => Control::StaffList,
+    })
+}
+
+fn password(from_stdin: bool) -> anyhow::Result<String> {
+    if !from_stdin {
+        return Ok(rpassword::prompt_password("密码：")?);
     }
-    Ok(ExitCode::SUCCESS)
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Has the running service do it, or does it in the store where none runs.

@@ -406,6 +406,9 @@ impl<'a> Turn<'a> {
         }
         match self.asked.take() {
             Some(mut exchange) => {
+                if !exchange.is_event {
+                    self.told.get_or_insert(Told::Talk);
+                }
                 exchange.reply = match (self.reply.clone(), self.answer_of.take()) {
                     (None, _) => Reply::Silence,
                     (Some(text), None) => Reply::Words(text),

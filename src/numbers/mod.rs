@@ -12,45 +12,10 @@ pub use unanswered::{MAX_UNANSWERED, Unanswered};
 
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, Department};
-use crate::ticket::Stage;
+use crate::ticket::{Began, Origin, Stage};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// How a question reached the office.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Origin {
-    /// Through the official account.
-    Wechat,
-    /// By telephone, typed in by staff.
-    Phone,
-    /// At the window, typed in by staff.
-    WalkIn,
-}
-
-impl Origin {
-    /// The name people read.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wechat => "微信",
-            Self::Phone => "电话",
-            Self::WalkIn => "窗口",
-        }
-    }
-}
-
-/// Why a ticket was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Began {
-    /// The bot had no answer.
-    Unknown,
-    /// The follower asked for a person.
-    Wanted,
-    /// Two answers in a row were of no use.
-    Useless,
-    /// Staff typed it in.
-    Typed,
-}
 
 /// What is counted of one ticket.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +92,22 @@ pub struct DayCount {
     pub escalated: u32,
     /// Straight answers, by category in the order of [`Category::ALL`].
     pub answered_by: [u32; Category::ALL.len()],
+}
+
+impl DayCount {
+    /// More of the same day.
+    pub fn add(&mut self, more: &Self) {
+        let sums = [
+            (&mut self.messages, more.messages),
+            (&mut self.answered, more.answered),
+            (&mut self.offered, more.offered),
+            (&mut self.small_talk, more.small_talk),
+            (&mut self.unknown, more.unknown),
+            (&mut self.escalated, more.escalated),
+        ];
+        let by = self.answered_by.iter_mut().zip(more.answered_by);
+        sums.into_iter().chain(by).for_each(|(sum, n)| *sum = sum.saturating_add(n));
+    }
 }
 
 /// Days from one to another, both counted.

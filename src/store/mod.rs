@@ -9,6 +9,7 @@ mod sled_home;
 mod sled_keys;
 mod sled_ledger;
 mod sled_numbers;
+mod sled_people;
 mod sled_shared;
 mod sled_writer;
 
@@ -27,6 +28,7 @@ use crate::ticket::{Change, DeliveryId, FileId, FollowerId, Line, Number, Ticket
 use async_trait::async_trait;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,10 +174,41 @@ pub struct Session {
     pub staff: String,
     /// [`Staff::mark`] when it began.
     pub mark: [u8; 16],
+    /// Since when.
+    pub begun_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub used_at: Timestamp,
+    /// From where it was used then.
+    pub address: IpAddr,
+    /// With what it began, in words.
+    pub browser: String,
     /// Ends without use at this moment.
     pub ends_at: Timestamp,
     /// Ends at this moment in any case.
     pub dies_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it has ended by itself.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at.min(self.dies_at) <= now
+    }
+}
+
+/// A change to a member of staff as they stand at that moment; `false`: it does not fit any more, and nothing is written.
+pub type StaffChange = Box<dyn FnOnce(&mut Staff) -> bool + Send>;
+
+/// What came of a change to a member of staff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is on disk.
+    Done,
+    /// The change did not fit.
+    Unfit,
+    /// There is nobody of that name.
+    Nobody,
+    /// There would be no administrator any more.
+    LastAdmin,
 }
 
 /// A ticket's place among those that wait for the office: by deadline.
@@ -242,10 +275,10 @@ pub trait Store: Send + Sync + 'static {
     async fn tickets(&self, query: &Query) -> Result<Page>;
     /// How many tickets there are of each kind, of those that who asks may see.
     async fn counts(&self, query: &Query) -> Result<Counts>;
+    /// All tickets, each with the second of its last change.
+    async fn all_tickets(&self) -> Result<Vec<(TicketId, i64)>>;
     /// Labels in use.
     async fn labels(&self) -> Result<Vec<String>>;
-    /// Tickets opened between two moments, oldest first, of those somebody sees.
-    async fn opened_between(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Result<Vec<TicketId>>;
 
     /// What has to happen to other followers' tickets because of turns that were committed, in order.
     async fn relays(&self, limit: usize) -> Result<Vec<(u64, Relay)>>;
@@ -281,9 +314,12 @@ pub trait Store: Send + Sync + 'static {
     /// Notes how far that reader has been told, durably.
     async fn put_bookmark(&self, reader: &str, bookmark: &Bookmark) -> Result<()>;
 
-    /// What is counted of the tickets opened from one day to another that belong to these departments (bits as
-    /// [`crate::numbers::bit`] gives them), in the order of their numbers; [`MAX_FACTS`] at most.
-    async fn facts(&self, departments: u8, from: Date, to: Date) -> Result<Vec<Fact>>;
+    /// What is counted of the tickets opened from one day to another that somebody sees, in the order of their numbers;
+    /// [`MAX_FACTS`] at most.
+    async fn facts(&self, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>>;
+    /// The same without what only a table of tickets needs (number, helpers, assignee), quickly; of the latest tickets that the
+    /// bot had no answer to, with their questions.
+    async fn figures(&self, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>>;
     /// What the bot counted on these days, oldest first.
     async fn day_counts(&self, from: Date, to: Date) -> Result<Vec<DayCount>>;
 
@@ -305,16 +341,29 @@ pub trait Store: Send + Sync + 'static {
     async fn all_staff(&self) -> Result<Vec<Staff>>;
     /// Takes on or changes a member of staff, durably. `only_first`: refused (`false`) when there is an administrator yet.
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool>;
+    /// Changes a member of staff, durably, while nobody else does: looking and changing are one. Never takes the last
+    /// administrator's role away. Where [`Staff::mark`] becomes another one, all their sessions end in the same moment, but
+    /// the one that goes on.
+    async fn change_staff(
+        &self,
+        name: &str,
+        goes_on: Option<TokenHash>,
+        change: StaffChange,
+    ) -> Result<Changed>;
     /// A session.
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>>;
     /// Begins or prolongs a session.
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
-    /// Changes a session, unless it has been ended.
+    /// Changes a session, unless it has been ended; it keeps its mark.
     async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()>;
     /// Lets a member of staff go, durably; their sessions end with them. `false`: there is nobody of that name.
     async fn remove_staff(&self, name: &str) -> Result<bool>;
     /// Ends a session.
     async fn end_session(&self, token: &TokenHash) -> Result<()>;
+    /// All sessions of somebody, whether they have ended by themselves or not.
+    async fn sessions_of(&self, staff: &str) -> Result<Vec<(TokenHash, Session)>>;
+    /// Ends all sessions of somebody, durably, but this one.
+    async fn end_sessions_of(&self, staff: &str, but: Option<TokenHash>) -> Result<()>;
     /// Forgets sessions that have ended, and drafts in which nothing is.
     async fn forget_before(&self, now: Timestamp) -> Result<()>;
 

@@ -4,11 +4,12 @@
 use super::sled_bulletin::{due_after, last_number, opened_after};
 use super::sled_home::io;
 use super::sled_keys as keys;
+use super::sled_people;
 use super::sled_shared::{Progress, Shared, Slot};
 use super::sled_writer::{self, Disk, Work, lock, read_u64};
 use super::{
-    Bookmark, Commit, Counts, DayCount, Delivery, Draft, Fact, MAX_PAGE, Page, Place, Query, Result, SavedView,
-    Session, Store, StoreError, TokenHash, Turn, fill_step, sled_ledger,
+    Bookmark, Changed, Commit, Counts, DayCount, Delivery, Draft, Fact, MAX_PAGE, Page, Place, Query, Result,
+    SavedView, Session, StaffChange, Store, StoreError, TokenHash, Turn, fill_step, sled_ledger, sled_numbers,
 };
 use crate::access::Sight;
 use crate::audit::{Deed, End, Entry};
@@ -27,8 +28,6 @@ use tokio::sync::{oneshot, watch};
 
 /// Of so many followers the openid is at hand; some 100 bytes each.
 const MAX_KNOWN: usize = 4_096;
-/// No more of them are read in one go.
-const MAX_SCAN: usize = 5_000;
 
 /// The embedded store.
 pub struct SledStore {
@@ -189,6 +188,9 @@ impl SledStore {
                 fill_step(&mut turn.step, number);
             }
             turn.step.memory.version = turn.made_from + 1;
+            if let Some(count) = sled_numbers::counted(&turn.step) {
+                self.shared.count(turn.at.date(), &count);
+            }
             let reply: Option<Text> = turn.step.reply.clone();
             if turn.is_durable() {
                 slot.is_erased = turn.step.erases.is_some();
@@ -206,11 +208,6 @@ impl SledStore {
             Ok((Commit::Done(reply), 0))
         })?
     }
-}
-
-fn all_staff(disk: &Disk) -> Result<Vec<Staff>> {
-    let items = disk.db().scan_prefix(b"s").values().take(MAX_SCAN);
-    items.map(|value| keys::decode(&value.map_err(io)?, "staff")).collect()
 }
 
 impl Drop for SledStore {
@@ -315,13 +312,12 @@ impl Store for SledStore {
         self.aside(move |disk| Ok(disk.board.counts(&query))).await
     }
 
-    async fn labels(&self) -> Result<Vec<String>> {
-        self.aside(move |disk| Ok(disk.board.labels())).await
+    async fn all_tickets(&self) -> Result<Vec<(TicketId, i64)>> {
+        self.aside(move |disk| Ok(disk.board.all())).await
     }
 
-    async fn opened_between(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Result<Vec<TicketId>> {
-        let sight = sight.clone();
-        self.aside(move |disk| Ok(disk.board.opened_between(&sight, from, to))).await
+    async fn labels(&self) -> Result<Vec<String>> {
+        self.aside(move |disk| Ok(disk.board.labels())).await
     }
 
     async fn relays(&self, limit: usize) -> Result<Vec<(u64, Relay)>> {
@@ -391,12 +387,18 @@ impl Store for SledStore {
         .await
     }
 
-    async fn facts(&self, departments: u8, from: Date, to: Date) -> Result<Vec<Fact>> {
-        self.aside(move |disk| super::sled_numbers::facts(disk, departments, from, to)).await
+    async fn facts(&self, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>> {
+        let sight = sight.clone();
+        self.aside(move |disk| sled_numbers::facts(disk, &sight, from, to)).await
+    }
+
+    async fn figures(&self, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>> {
+        let sight = sight.clone();
+        self.aside(move |disk| sled_numbers::figures(disk, &sight, from, to)).await
     }
 
     async fn day_counts(&self, from: Date, to: Date) -> Result<Vec<DayCount>> {
-        self.aside(move |disk| super::sled_numbers::day_counts(disk, from, to)).await
+        self.aside(move |disk| sled_numbers::day_counts(disk, from, to)).await
     }
 
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]> {
@@ -435,75 +437,65 @@ impl Store for SledStore {
     }
 
     async fn staff(&self, name: &str) -> Result<Option<Staff>> {
-        self.disk.get(&keys::staff(name), "staff")
+        sled_people::staff(&self.disk, name)
     }
 
     async fn all_staff(&self) -> Result<Vec<Staff>> {
-        all_staff(&self.disk)
+        sled_people::all_staff(&self.disk)
     }
 
     async fn put_staff(&self, staff: &Staff, only_first: bool) -> Result<bool> {
         let staff = staff.clone();
-        self.task(move |disk| {
-            if only_first && all_staff(disk)?.iter().any(Staff::is_admin) {
-                return Ok(false);
-            }
-            disk.db().insert(keys::staff(&staff.name), keys::encode(&staff)?).map_err(io)?;
-            disk.sync()?;
-            Ok(true)
-        })
-        .await
+        self.task(move |disk| sled_people::put_staff(disk, &staff, only_first)).await
+    }
+
+    async fn change_staff(
+        &self,
+        name: &str,
+        goes_on: Option<TokenHash>,
+        change: StaffChange,
+    ) -> Result<Changed> {
+        let name = name.to_owned();
+        self.task(move |disk| sled_people::change_staff(disk, &name, goes_on, change)).await
     }
 
     async fn session(&self, token: &TokenHash) -> Result<Option<Session>> {
-        self.disk.get(&keys::session(token), "session")
+        sled_people::session(&self.disk, token)
     }
 
     async fn put_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
-        let (key, value) = (keys::session(token), keys::encode(session)?);
-        self.task(move |disk| disk.db().insert(key, value).map(drop).map_err(io)).await
+        let (token, session) = (*token, session.clone());
+        self.task(move |disk| sled_people::put_session(disk, &token, &session)).await
     }
 
     async fn prolong_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
-        let (key, value) = (keys::session(token), keys::encode(session)?);
-        self.task(move |disk| {
-            if disk.db().contains_key(&key).map_err(io)? {
-                disk.db().insert(key, value).map_err(io)?;
-            }
-            Ok(())
-        })
-        .await
+        let (token, session) = (*token, session.clone());
+        self.task(move |disk| sled_people::prolong_session(disk, &token, &session)).await
     }
 
     async fn remove_staff(&self, name: &str) -> Result<bool> {
-        let key = keys::staff(name);
-        self.task(move |disk| {
-            let was_there = disk.db().remove(key).map_err(io)?.is_some();
-            disk.sync()?;
-            Ok(was_there)
-        })
-        .await
+        let name = name.to_owned();
+        self.task(move |disk| sled_people::remove_staff(disk, &name)).await
     }
 
     async fn end_session(&self, token: &TokenHash) -> Result<()> {
-        let key = keys::session(token);
-        self.task(move |disk| {
-            disk.db().remove(key).map_err(io)?;
-            disk.sync()
-        })
-        .await
+        let token = *token;
+        self.task(move |disk| sled_people::end_session(disk, &token)).await
+    }
+
+    async fn sessions_of(&self, staff: &str) -> Result<Vec<(TokenHash, Session)>> {
+        let staff = staff.to_owned();
+        self.aside(move |disk| sled_people::sessions_of(disk, &staff)).await
+    }
+
+    async fn end_sessions_of(&self, staff: &str, but: Option<TokenHash>) -> Result<()> {
+        let staff = staff.to_owned();
+        self.task(move |disk| sled_people::end_sessions_of(disk, &staff, but)).await
     }
 
     async fn forget_before(&self, now: Timestamp) -> Result<()> {
         self.task(move |disk| {
-            for item in disk.db().scan_prefix(b"k").take(MAX_SCAN) {
-                let (key, value) = item.map_err(io)?;
-                let over =
-                    keys::decode::<Session>(&value, "session").is_ok_and(|s| s.ends_at.min(s.dies_at) <= now);
-                if over {
-                    disk.db().remove(key).map_err(io)?;
-                }
-            }
+            sled_people::forget_before(disk, now)?;
             sled_ledger::sweep_drafts(disk, now)
         })
         .await

@@ -5,7 +5,8 @@
 use super::list::{Counts, Cursor, Query, Shelf, Sort, View};
 use crate::access::Sight;
 use crate::clock::Timestamp;
-use crate::knowledge::Category;
+use crate::knowledge::{Category, Department};
+use crate::numbers::Fact;
 use crate::ticket::{Began, CallBack, Departments, Origin, Stage, Ticket, TicketId};
 use rustc_hash::FxHashMap;
 use std::collections::BinaryHeap;
@@ -40,6 +41,8 @@ struct Row {
     stage: u8,
     rating: u8,
     flags: u8,
+    n_reopened: u8,
+    n_extensions: u8,
 }
 
 const CONFIDENTIAL: u8 = 1;
@@ -81,6 +84,8 @@ struct Inner {
     labels: Words,
     /// Who follows what, by ticket: few tickets are followed.
     watchers: FxHashMap<u64, Vec<u16>>,
+    /// Transfers, by ticket: most have none.
+    hops: FxHashMap<u64, Vec<(Department, Department)>>,
 }
 
 /// The board.
@@ -140,6 +145,38 @@ impl Row {
             stage: stage_number(ticket.stage),
             rating: ticket.rating.map_or(0, |rating| rating.points()),
             flags,
+            n_reopened: ticket.n_reopened,
+            n_extensions: ticket.n_extensions,
+        }
+    }
+
+    /// What is counted of it.
+    fn fact(&self, hops: &FxHashMap<u64, Vec<(Department, Department)>>) -> Fact {
+        let at = |seconds: u32| (seconds != NEVER).then(|| Timestamp::from_s(seconds.into()));
+        let origin = match () {
+            () if self.has(PHONE) => Origin::Phone,
+            () if self.has(WALK_IN) => Origin::WalkIn,
+            () => Origin::Wechat,
+        };
+        Fact {
+            number: String::new(),
+            opened_at: at(self.opened).unwrap_or_default(),
+            category: Category::ALL.get(usize::from(self.category)).copied().unwrap_or(Category::Service),
+            department: self.main.iter().next().unwrap_or(Department::Desk),
+            helping: Vec::new(),
+            stage: [Stage::Waiting, Stage::Working, Stage::NeedsInfo, Stage::Answered, Stage::Closed]
+                [usize::from(self.stage.min(4))],
+            origin,
+            first_answered_at: at(self.answered),
+            closed_at: at(self.closed),
+            due: at(self.due).unwrap_or_default(),
+            rating: Some(self.rating).filter(|points| *points > 0),
+            assignee: None,
+            n_reopened: self.n_reopened,
+            n_extensions: self.n_extensions,
+            hops: hops.get(&self.id).cloned().unwrap_or_default(),
+            subject: "".into(),
+            began: if self.has(UNKNOWN) { Began::Unknown } else { Began::Wanted },
         }
     }
 
@@ -253,6 +290,9 @@ impl Inner {
                 self.at.insert(row.id, at as u32);
             }
         }
+        if !ticket.hops.is_empty() {
+            self.hops.insert(row.id, ticket.hops.iter().map(|hop| (hop.from, hop.to)).collect());
+        }
         if ticket.watchers.is_empty() {
             self.watchers.remove(&row.id);
         } else {
@@ -351,21 +391,25 @@ impl Board {
         in_use.map(|(_, word)| word.to_string()).collect()
     }
 
-    /// Tickets opened between two moments, oldest first, of those somebody sees.
-    pub fn opened_between(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Vec<TicketId> {
+    /// What is counted of the tickets opened between two moments that somebody sees, oldest first; with the name of those
+    /// the bot had no answer to.
+    pub fn facts(&self, sight: &Sight, from: Timestamp, to: Timestamp) -> Vec<(Fact, Option<TicketId>)> {
         let inner = self.read();
         let query = Query { sight: sight.clone(), ..Query::default() };
         let looked = Looked::up(&query, &inner);
         let (from, to) = (seconds(Some(from)), seconds(Some(to)));
         let fits = |row: &&Row| (from..to).contains(&row.opened) && looked.sees(row, &inner);
-        let mut found: Vec<(u32, u64)> =
-            inner.rows().filter(fits).map(|row| (row.opened, row.id)).collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, id)| TicketId(id)).collect()
+        let mut rows: Vec<&Row> = inner.rows().filter(fits).collect();
+        rows.sort_unstable_by_key(|row| (row.opened, row.id));
+        let fact = |row: &Row| {
+            let unknown = row.has(UNKNOWN);
+            (row.fact(&inner.hops), unknown.then_some(TicketId(row.id)))
+        };
+        rows.into_iter().map(fact).collect()
     }
 
     /// All tickets, with the second of their last change.
-    pub fn all(&self) -> Vec<(TicketId, u32)> {
-        self.read().rows().map(|row| (TicketId(row.id), row.changed)).collect()
+    pub fn all(&self) -> Vec<(TicketId, i64)> {
+        self.read().rows().map(|row| (TicketId(row.id), row.changed.into())).collect()
     }
 }

@@ -5,11 +5,45 @@ use super::sled_home::io;
 use super::sled_keys as keys;
 use super::sled_writer::{Disk, read_u64};
 use super::{MAX_FACTS, Result, StoreError};
-use crate::conversation::phrases::NO_QUESTION_YET;
-use crate::knowledge::Department;
-use crate::numbers::{Began, DayCount, Fact, Origin, bit};
-use crate::ticket::{Number, Rating, Stage, Ticket, TicketId};
+use crate::access::Sight;
+use crate::clock::Timestamp;
+use crate::numbers::{DayCount, Fact};
+use crate::conversation::{Step, Told};
+use crate::knowledge::Category;
+use crate::ticket::{Began, Number, Ticket, TicketId};
 use jiff::civil::Date;
+
+/// What a turn adds to the counts of its day; `None`: nothing.
+pub fn counted(step: &Step) -> Option<DayCount> {
+    let mut count = DayCount::default();
+    if let Some(told) = step.told {
+        count.messages = 1;
+        match told {
+            Told::Answer(category) => {
+                count.answered = 1;
+                let at = Category::ALL.iter().position(|one| *one == category)?;
+                count.answered_by[at] = 1;
+            }
+            Told::Offer => count.offered = 1,
+            Told::Talk => count.small_talk = 1,
+            Told::Unknown => count.unknown = 1,
+            Told::ToStaff => {}
+        }
+    }
+    count.escalated = u32::from(step.opened.is_some_and(|began| began != Began::Typed));
+    (count != DayCount::default()).then_some(count)
+}
+
+/// Adds counts to those on disk, within a batch. Only the writer does, so that none is lost between reading and writing.
+pub fn add_counts(disk: &Disk, batch: &mut sled::Batch, counts: Vec<DayCount>) -> Result<()> {
+    for count in counts {
+        let key = day_key(count.date);
+        let mut kept: DayCount = disk.get(&key, "day")?.unwrap_or_default();
+        kept.add(&count);
+        batch.insert(key, keys::encode(&kept)?);
+    }
+    Ok(())
+}
 
 /// The bot's counts of a day; the value is a [`DayCount`].
 pub fn day_key(date: Date) -> Vec<u8> {
@@ -22,8 +56,8 @@ fn read_day(key: &[u8]) -> Option<Date> {
     Date::new(year, i8::try_from(*key.get(3)?).ok()?, i8::try_from(*key.get(4)?).ok()?).ok()
 }
 
-/// What is counted of the tickets of these departments that were opened on these days, in the order of their numbers.
-pub fn facts(disk: &Disk, departments: u8, from: Date, to: Date) -> Result<Vec<Fact>> {
+/// What is counted of the tickets that were opened on these days and that somebody sees, in the order of their numbers.
+pub fn facts(disk: &Disk, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>> {
     let (start, end) = (keys::number(Number::new(from, 0)), keys::number(Number::new(to, u32::MAX)));
     let mut facts = Vec::new();
     // sled panics at a range that ends before it begins.
@@ -33,7 +67,7 @@ pub fn facts(disk: &Disk, departments: u8, from: Date, to: Date) -> Result<Vec<F
     for id in disk.db().range(start..=end).values() {
         let id = read_u64(&id.map_err(io)?).ok_or(StoreError::Corrupt("number"))?;
         let ticket: Option<Ticket> = disk.get(&keys::ticket(TicketId(id)), "ticket")?;
-        facts.extend(ticket.filter(|ticket| bit(ticket.department) & departments != 0).map(fact));
+        facts.extend(ticket.filter(|ticket| sight.sees(ticket)).map(fact));
         if facts.len() >= MAX_FACTS {
             break;
         }
@@ -55,38 +89,45 @@ pub fn day_counts(disk: &Disk, from: Date, to: Date) -> Result<Vec<DayCount>> {
     Ok(days)
 }
 
-/// What a ticket tells of itself today. Of answers it keeps the last one only, and neither transfers nor extensions.
+/// So many questions are read for a report; they are the latest.
+const MAX_QUESTIONS: usize = 2_000;
+
+/// See [`super::Store::figures`].
+pub fn figures(disk: &Disk, sight: &Sight, from: Date, to: Date) -> Result<Vec<Fact>> {
+    let begins = |date: Date| Timestamp::from_local(date.at(0, 0, 0, 0));
+    let end = to.tomorrow().map_or(Timestamp(i64::MAX), begins);
+    let mut facts = disk.board.facts(sight, begins(from), end);
+    let mut n_questions = 0;
+    for (fact, unknown) in facts.iter_mut().rev() {
+        let Some(id) = unknown.filter(|_| n_questions < MAX_QUESTIONS) else { continue };
+        n_questions += 1;
+        if let Some(ticket) = disk.get::<Ticket>(&keys::ticket(id), "ticket")? {
+            fact.subject = ticket.subject;
+        }
+    }
+    Ok(facts.into_iter().map(|(fact, _)| fact).collect())
+}
+
+/// What a ticket tells of itself.
 fn fact(ticket: Ticket) -> Fact {
-    let began = if &*ticket.subject == NO_QUESTION_YET {
-        Began::Wanted
-    } else if ticket.considered.iter().any(|considered| considered.shown) {
-        Began::Useless
-    } else {
-        Began::Unknown
-    };
-    let is_closed = matches!(ticket.stage, Stage::Closed | Stage::Rated);
     Fact {
         number: ticket.number.map(|number| number.to_string()).unwrap_or_default(),
         opened_at: ticket.opened_at,
         category: ticket.category,
         department: ticket.department,
-        helping: Vec::<Department>::new(),
+        helping: ticket.helpers.iter().collect(),
         stage: ticket.stage,
-        origin: Origin::Wechat,
-        first_answered_at: ticket.answered_at,
-        closed_at: is_closed.then_some(ticket.changed_at),
+        origin: ticket.origin,
+        first_answered_at: ticket.first_answered_at,
+        closed_at: ticket.closed_at,
         due: ticket.deadline.at,
-        rating: ticket.rating.map(|rating| match rating {
-            Rating::Good => 5,
-            Rating::Fair => 3,
-            Rating::Bad => 1,
-        }),
+        rating: ticket.rating.map(|rating| rating.points()),
         assignee: ticket.assignee,
-        n_reopened: 0,
-        n_extensions: 0,
-        hops: Vec::new(),
+        n_reopened: ticket.n_reopened,
+        n_extensions: ticket.n_extensions,
+        hops: ticket.hops.iter().map(|hop| (hop.from, hop.to)).collect(),
         subject: ticket.subject,
-        began,
+        began: ticket.began,
     }
 }
 

@@ -5,6 +5,7 @@ use super::sled_writer::{Queue, lock};
 use super::{Result, StoreError};
 use crate::clock::Timestamp;
 use crate::conversation::Memory;
+use crate::numbers::DayCount;
 use crate::ticket::FollowerId;
 use jiff::civil::Date;
 use rustc_hash::FxHashMap;
@@ -60,6 +61,8 @@ pub struct Shared {
     pub dirty: Mutex<Vec<FollowerId>>,
     /// The last number of each day at hand.
     pub serials: Mutex<Vec<(Date, u32)>>,
+    /// What the bot did since it was last written, by day.
+    counts: Mutex<Vec<DayCount>>,
     /// What waits for the writer.
     pub queue: Queue,
     progress: watch::Sender<Progress>,
@@ -92,6 +95,7 @@ impl Shared {
             n_at_hand: AtomicUsize::new(0),
             dirty: Mutex::default(),
             serials: Mutex::default(),
+            counts: Mutex::default(),
             queue: Queue::default(),
             progress,
             failed: AtomicBool::new(false),
@@ -146,6 +150,20 @@ impl Shared {
     pub fn stopped(&self) {
         self.failed.store(true, Ordering::Release);
         self.progress.send_modify(|progress| progress.stopped = true);
+    }
+
+    /// Counts something of that day.
+    pub fn count(&self, date: Date, more: &DayCount) {
+        let mut counts = lock(&self.counts);
+        match counts.iter_mut().find(|count| count.date == date) {
+            Some(count) => count.add(more),
+            None => counts.push(DayCount { date, ..*more }),
+        }
+    }
+
+    /// What has to be added to the counts on disk.
+    pub fn take_counts(&self) -> Vec<DayCount> {
+        std::mem::take(&mut *lock(&self.counts))
     }
 
     /// How many followers are newer here than on disk.

@@ -6,6 +6,7 @@ use super::sled_board::Board;
 use super::sled_home::{Home, Opened, io};
 use super::sled_keys as keys;
 use super::sled_ledger;
+use super::sled_numbers;
 use super::sled_shared::Shared;
 use super::{Delivery, Result, StoreError, Turn};
 use crate::audit::{Deed, End};
@@ -425,6 +426,9 @@ fn work(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
         if run_batch(disk, shared, works)? {
             return write_all(disk, shared);
         }
+        if idle {
+            write_counts(disk, shared)?;
+        }
         n_batches = n_batches.wrapping_add(1);
         // A busy writer never idles: every few batches it looks after the answers, too.
         if left == 0 && (idle || n_batches.is_multiple_of(16)) {
@@ -472,7 +476,19 @@ pub fn write_all(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
     for _ in 0..shared.n_dirty().div_ceil(BUSY_SLICE) {
         write_dirty(disk, shared, BUSY_SLICE)?;
     }
+    write_counts(disk, shared)?;
     disk.sync()
+}
+
+/// Adds what the bot did since the last time to the counts of the days.
+fn write_counts(disk: &Disk, shared: &Arc<Shared>) -> Result<()> {
+    let counts = shared.take_counts();
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::default();
+    sled_numbers::add_counts(disk, &mut batch, counts)?;
+    disk.db().apply_batch(batch).map_err(io)
 }
 
 /// Writes the latest memory of the next followers whose turns only answered. Not flushed: sled does so within 100 ms.

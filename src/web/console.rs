@@ -1,21 +1,27 @@
 //! The staff console: its routes and what it works with. Knows which page is where; each page knows the rest.
 
+use super::code_page::Halves;
+use super::factor_page::Shown;
 use super::form::FormKeys;
 use super::login::Checker;
 use super::qr_page::Codes;
+use super::session::SECOND_FACTOR;
 use super::throttle::Throttle;
 use super::error::WebError;
 use super::reveal::Reveals;
 use super::session::StaffUser;
 use super::{
-    SetupLink, audit_page, bulk, composing, doctor_page, error, files, inbox, intake_page, knowledge_page,
-    live_page, login, numbers_page, page, qr_page, setup, staff_page, ticket_page, try_page, visitor,
+    SetupLink, account_page, audit_page, bulk, code_page, composing, doctor_page, error, factor_page, files,
+    inbox, intake_page, knowledge_page, live_page, login, numbers_page, page, qr_page, search_page, setup,
+    staff_page, ticket_page, try_page, visitor,
 };
 use crate::access::{self, Sight};
+use crate::audit::Deed;
 use crate::clock::{Clock, Timestamp};
 use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::notices::Notices;
+use crate::staff::FactorRule;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -33,8 +39,10 @@ pub struct ConsoleSettings {
     pub idle: Duration,
     /// And after this time in any case.
     pub session: Duration,
-    /// Wrong passwords from one address or for one name within 15 minutes before further tries are refused.
+    /// Wrong passwords or codes before further tries are refused for a time.
     pub max_login_failures: u32,
+    /// Who has to have a second factor.
+    pub second_factor: FactorRule,
     /// The office is reached with https through a proxy: plain http from this machine is that proxy's mistake.
     pub only_https: bool,
 }
@@ -78,6 +86,10 @@ pub(super) struct Hall {
     pub throttle: Throttle,
     /// Where passwords are checked.
     pub checker: Checker,
+    /// Who has given the password and not the code.
+    pub halves: Halves,
+    /// Recovery codes shown a moment ago.
+    pub shown: Shown,
     /// Keys of forms.
     pub keys: FormKeys,
     /// QR codes made a moment ago.
@@ -95,6 +107,11 @@ impl Hall {
     /// What somebody sees, now.
     pub async fn sight(&self, user: &StaffUser) -> Result<Sight, WebError> {
         Ok(Sight::of(&user.staff, &self.store().all_staff().await?, self.now()))
+    }
+
+    /// Notes something in the audit trail.
+    pub async fn audit(&self, by: &str, what: &str, about: &str) -> Result<(), WebError> {
+        Ok(self.store().audit(Deed::new(self.now(), by, what, about)).await?)
     }
 
     /// Who can be given work, by name.
@@ -118,6 +135,8 @@ pub fn console_router(state: Console) -> Router {
     let hall = Arc::new(Hall {
         throttle: Throttle::new(state.settings.max_login_failures),
         checker: Checker::default(),
+        halves: Halves::default(),
+        shown: Shown::default(),
         keys: FormKeys::new(),
         codes: Codes::default(),
         reveals: Reveals::default(),
@@ -130,9 +149,17 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/live", get(live_page::listen))
         .route("/console/insert", get(composing::insert))
         .route("/console/new", get(intake_page::show).post(intake_page::submit))
+        .route("/console/search", get(search_page::show))
         .route("/console/audit", get(audit_page::show))
         .route("/console/login", get(login::show).post(login::submit))
+        .route("/console/login/code", get(code_page::show).post(code_page::submit))
         .route("/console/logout", post(login::leave))
+        .route("/console/account", get(account_page::show))
+        .route("/console/account/password", post(account_page::change_password))
+        .route("/console/account/sessions", post(account_page::end_sessions))
+        .route("/console/account/away", post(account_page::go_away))
+        .route(SECOND_FACTOR, get(factor_page::show).post(factor_page::submit))
+        .route("/console/account/second-factor/off", post(factor_page::end))
         .route("/console/tickets/{number}", get(ticket_page::show).post(ticket_page::submit))
         .route("/console/tickets/{number}/next", post(ticket_page::submit_and_go_on))
         .route("/console/tickets/{number}/draft", post(composing::draft))
@@ -143,6 +170,8 @@ pub fn console_router(state: Console) -> Router {
         .route("/console/numbers/export.xlsx", get(numbers_page::xlsx))
         .route("/console/numbers/export.csv", get(numbers_page::csv))
         .route("/console/staff", get(staff_page::show).post(staff_page::submit))
+        .route("/console/staff/change", post(staff_page::change))
+        .route("/console/staff/reset-factor", post(staff_page::reset_factor))
         .route("/console/staff/remove", post(staff_page::remove))
         .route("/console/doctor", get(doctor_page::show).post(doctor_page::again))
         .route("/console/qr", get(qr_page::show).post(qr_page::submit))

@@ -2,7 +2,7 @@
 //! chain; the page says nothing of it.
 
 use super::page::{Frame, render};
-use super::session::login_url;
+use super::session::{SECOND_FACTOR, login_url};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use askama::Template;
@@ -18,7 +18,9 @@ pub(super) enum WebError {
     Forbidden(&'static str),
     /// Nobody is logged in; the path to come back to.
     NotLoggedIn(String),
-    /// The same from the page's script, which cannot follow a redirect.
+    /// Whoever is logged in needs a second factor first.
+    NoSecondFactor,
+    /// Nobody is logged in, from the page's script, which cannot follow a redirect.
     SessionOver,
     /// The form's key does not belong to this session or this process.
     Expired,
@@ -66,6 +68,9 @@ impl WebError {
             Self::NotLoggedIn(_) | Self::SessionOver => {
                 (StatusCode::UNAUTHORIZED, "请重新登录", "登录已经过期。".into())
             }
+            Self::NoSecondFactor => {
+                (StatusCode::FORBIDDEN, "先设置第二验证", "设置好第二验证，才能打开工作台。".into())
+            }
             Self::Expired => {
                 let sentence =
                     "页面打开得太久，或者服务刚刚重启过，这次提交没有生效。请返回上一页，刷新后再提交一次。";
@@ -81,7 +86,7 @@ impl WebError {
                 let minutes = until.since(*now).as_secs().div_ceil(60).max(1);
                 let at = until.after(std::time::Duration::from_secs(59)).local();
                 let sentence = format!(
-                    "密码连续输错次数太多，暂停登录。请在 {minutes} 分钟后（{:02}:{:02} 以后）再试；这段时间里密码正确也不能登录。",
+                    "密码连续输错次数太多（验证码也算），暂停登录。请在 {minutes} 分钟后（{:02}:{:02} 以后）再试；这段时间里密码正确也不能登录。已经登录的不受影响。",
                     at.hour(),
                     at.minute()
                 );
@@ -102,6 +107,9 @@ impl IntoResponse for WebError {
     fn into_response(self) -> Response {
         if let Self::NotLoggedIn(path) = &self {
             return Redirect::to(&login_url(path)).into_response();
+        }
+        if matches!(self, Self::NoSecondFactor) {
+            return Redirect::to(SECOND_FACTOR).into_response();
         }
         if let Self::Internal(error) = &self {
             tracing::error!(error = format!("{error:#}"), "a console page failed");

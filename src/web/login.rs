@@ -1,11 +1,15 @@
 //! Coming in and going out: name and password against the store, with a brake on guessing. Knows the order of checks;
-//! how a password is kept is `staff`'s business.
+//! how a password is kept is `staff`'s business, the code after it `code_page`'s.
 
 use super::Hall;
 use super::error::WebError;
 use super::form::{OwnPageForm, Posted};
 use super::page::{Frame, query, render};
-use super::session::{begin, end_by_cookie, find, no_cookie, own_path, visitor};
+use super::session::{
+    SECOND_FACTOR, StaffUser, begin, end_by_cookie, find, needs_factor, no_cookie, own_path, visitor,
+};
+use super::throttle::Try;
+use super::visitor::Visitor;
 use crate::staff::{self, Staff};
 use askama::Template;
 use axum::extract::State;
@@ -76,6 +80,7 @@ pub(super) async fn show(
     let hello = match asked.from.as_deref() {
         Some("setup") => "管理员已建好，请登录。",
         Some("logout") => "已退出。",
+        Some("slow") => "时间过了 5 分钟，请再输一次姓名和密码。",
         _ => "",
     };
     let nobody = hall.store().all_staff().await?.is_empty();
@@ -99,13 +104,10 @@ pub(super) async fn submit(
     let name = fields.trimmed("name").to_owned();
     let password = fields.get("password").to_owned();
     let next = own_path(fields.get("next")).unwrap_or("/console").to_owned();
-    let now = hall.now();
-    let attempt = hall.throttle.admit(visitor.address, &name, now).map_err(|until| {
-        tracing::warn!(address = %visitor.address, "login refused after too many failures");
-        WebError::Throttled(until, now)
-    })?;
+    let attempt = admit(&hall, &visitor, &name)?;
     // An over-long name is nobody's; the store is not asked for it.
     let known = if name.chars().count() <= 20 { hall.store().staff(&name).await? } else { None };
+    let is_known = known.is_some();
     let checked = hall.checker.run(move || check(known, &password)).await;
     let staff = match checked {
         Ok(staff) => staff,
@@ -117,15 +119,81 @@ pub(super) async fn submit(
     };
     let Some(staff) = staff else {
         tracing::warn!(address = %visitor.address, "wrong name or password");
+        // What is nobody's name may be a password in the wrong field.
+        note_failure(&hall, &visitor, &attempt, if is_known { &name } else { "（没有这个人）" }).await?;
         let refused = "姓名或密码不对。";
         let page = LoginPage { frame: Frame::plain("登录"), name, next, refused, hello: "", nobody: false };
         return render(StatusCode::UNAUTHORIZED, &page);
     };
-    hall.throttle.forgive(&attempt);
-    end_by_cookie(&hall, &visitor, &headers).await?;
-    let cookie = begin(&hall, &visitor, &staff).await?;
-    tracing::info!(address = %visitor.address, staff = staff.name, "logged in");
-    Ok((CookieJar::new().add(cookie), Redirect::to(&next)).into_response())
+    if staff.second_factor.is_some() {
+        hall.throttle.forgive(&attempt);
+        let cookie = hall.halves.begin(&visitor, &staff, next, hall.now())?;
+        return Ok((CookieJar::new().add(cookie), Redirect::to("/console/login/code")).into_response());
+    }
+    come_in(&hall, &visitor, &headers, &staff, &attempt, &next).await
+}
+
+/// Lets a try through, or says until when none is.
+pub(super) fn admit(hall: &Hall, visitor: &Visitor, name: &str) -> Result<Try, WebError> {
+    let now = hall.now();
+    hall.throttle.admit(visitor.address, name, now).map_err(|until| {
+        tracing::warn!(address = %visitor.address, "login refused after too many failures");
+        WebError::Throttled(until, now)
+    })
+}
+
+/// A guess was wrong; notes it where no further one is let through for a time.
+pub(super) async fn note_failure(
+    hall: &Hall,
+    visitor: &Visitor,
+    attempt: &Try,
+    name: &str,
+) -> Result<(), WebError> {
+    if let Some(until) = hall.throttle.fail(attempt) {
+        hall.audit(&name, "登录失败过多，暂停登录", &format!("{}，到 {until}", visitor.address)).await?;
+    }
+    Ok(())
+}
+
+/// Everything that was asked for was right: a session begins.
+pub(super) async fn come_in(
+    hall: &Hall,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    staff: &Staff,
+    attempt: &Try,
+    next: &str,
+) -> Result<Response, WebError> {
+    end_by_cookie(hall, visitor, headers).await?;
+    let now = hall.now();
+    let note = move |staff: &mut Staff| {
+        staff.last_login = Some(now);
+        true
+    };
+    hall.store().change_staff(&staff.name, None, Box::new(note)).await?;
+    let cookie = begin(hall, visitor, headers, staff).await?;
+    hall.throttle.succeed(attempt);
+    hall.audit(&staff.name, "登录", &visitor.address.to_string()).await?;
+    let next = if needs_factor(hall, staff) { SECOND_FACTOR } else { next };
+    Ok((CookieJar::new().add(cookie), Redirect::to(next)).into_response())
+}
+
+/// Whether this is the password of who is logged in. Wrong ones count as they do at the door.
+pub(super) async fn is_own_password(
+    hall: &Hall,
+    visitor: &Visitor,
+    user: &StaffUser,
+    password: &str,
+) -> Result<bool, WebError> {
+    let attempt = admit(hall, visitor, &user.staff.name)?;
+    let (staff, password) = (user.staff.clone(), password.to_owned());
+    let known = hall.checker.run(move || staff.knows(&password)).await;
+    if !matches!(known, Ok(false)) {
+        hall.throttle.forgive(&attempt);
+    } else {
+        note_failure(hall, visitor, &attempt, &user.staff.name).await?;
+    }
+    known
 }
 
 /// The member of staff, if the password is theirs; as slow for a name that is nobody's.
@@ -147,6 +215,7 @@ pub(super) async fn leave(
 ) -> Result<Response, WebError> {
     let form = posted.open()?;
     hall.store().end_session(&form.user.session).await?;
+    hall.audit(&form.user.staff.name, "退出", "").await?;
     let jar = CookieJar::new().add(no_cookie(&visitor(&extensions)?));
     Ok((jar, Redirect::to("/console/login?from=logout")).into_response())
 }

@@ -1,13 +1,17 @@
 //! The HTTP faces: WeChat's door, the console, the simulator, and signs of life. Knows HTTP; decides nothing.
 
+mod account_page;
 mod answer_page;
 mod audit_page;
 mod bulk;
 mod composing;
 mod chart;
+mod code_page;
 mod console;
+mod device;
 mod doctor_page;
 mod error;
+mod factor_page;
 mod files;
 mod form;
 mod inbox;
@@ -21,6 +25,7 @@ mod numbers_view;
 mod page;
 mod qr_page;
 mod reveal;
+mod search_page;
 mod serve;
 mod session;
 mod setup;

@@ -9,8 +9,7 @@ use super::session::StaffUser;
 use super::spill::{Spill, spill};
 use crate::clock::Timestamp;
 use crate::knowledge::Department;
-use crate::numbers::{self, ALL_DEPARTMENTS, Fact, MAX_UNANSWERED, Range, Report, bit};
-use crate::staff::Staff;
+use crate::numbers::{self, Fact, MAX_UNANSWERED, Range, Report};
 use crate::store::MAX_FACTS;
 use crate::words;
 use askama::Template;
@@ -130,11 +129,6 @@ fn range(asked: &Asked, today: Date) -> (Range, Vec<&'static str>) {
     (Range { from, to }, notes)
 }
 
-/// The departments somebody may see figures of.
-fn sees(staff: &Staff) -> u8 {
-    staff.department.map_or(ALL_DEPARTMENTS, bit)
-}
-
 /// The page.
 pub(super) async fn show(
     State(hall): State<Arc<Hall>>,
@@ -144,7 +138,7 @@ pub(super) async fn show(
     let now = hall.now();
     let today = now.date();
     let (range, mut notes) = range(&query(&uri), today);
-    let facts = hall.store().facts(sees(&user.staff), range.from, range.to).await?;
+    let facts = hall.store().figures(&hall.sight(&user).await?, range.from, range.to).await?;
     // What the bot does belongs to no department.
     let sees_bot = user.staff.department.is_none();
     let days = if sees_bot { hall.store().day_counts(range.from, range.to).await? } else { Vec::new() };
@@ -218,7 +212,7 @@ impl Export {
         let Ok(place) = PLACES.clone().try_acquire_owned() else { return Ok(None) };
         let now = hall.now();
         let (range, _) = range(&query(uri), now.date());
-        let facts = hall.store().facts(sees(&user.staff), range.from, range.to).await?;
+        let facts = hall.store().facts(&hall.sight(&user).await?, range.from, range.to).await?;
         let about = format!(
             "{} 至 {}，{}，{} 张，{how}",
             range.from,
@@ -226,7 +220,7 @@ impl Export {
             user.staff.department.map_or("全部部门", Department::name),
             facts.len()
         );
-        tracing::info!(target: "audit", by = user.staff.name, what = "export", about);
+        hall.audit(&user.staff.name, "导出", &about).await?;
         Ok(Some(Self { facts, range, now, place }))
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Frame {
     pub title: String,
     /// Who is logged in.
     pub user: Option<Signed>,
-    /// Which part of the console this is: `queue`, `try`, `numbers`, `staff`, `doctor`, `qr`, or nothing.
+    /// Which part of the console this is: `queue`, `try`, `numbers`, `staff`, `doctor`, `qr`, `audit`, `account`, or nothing.
     pub here: &'static str,
 }
 
@@ -105,6 +105,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("console.css", CSS, include_str!("pages/console.css")),
         ("inbox.css", CSS, include_str!("pages/inbox.css")),
         ("ticket.css", CSS, include_str!("pages/ticket.css")),
+        ("people.css", CSS, include_str!("pages/people.css")),
         ("console.js", JS, include_str!("pages/console.js")),
         ("numbers.css", CSS, include_str!("pages/numbers.css")),
         ("answer.css", CSS, include_str!("pages/answer.css")),

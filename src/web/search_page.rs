@@ -79,10 +79,10 @@ pub(super) async fn show(
         let lines = hall.store().lines(ticket.id).await?;
         let memory = hall.store().recall(ticket.follower).await?;
         let name = who(&memory);
-        match people.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, n)) => *n += 1,
-            None if !name.is_empty() && people.len() < MAX_PEOPLE => people.push((name.clone(), 1)),
-            None => {}
+        if let Some((_, n)) = people.iter_mut().find(|(known, _)| *known == name) {
+            *n += 1;
+        } else if !name.is_empty() && people.len() < MAX_PEOPLE {
+            people.push((name.clone(), 1));
         }
         found.extend(shown(&hall, ticket, &lines, (name, &asked)));
     }

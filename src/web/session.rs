@@ -1,7 +1,9 @@
 //! Sessions: a random token in a cookie, its hash in the store, an idle and an absolute end. [`StaffUser`] is the only
-//! way to learn who is asking. Knows cookies and times; passwords are `login`'s business.
+//! way to learn who is asking, and leads whoever still needs a second factor to where one begins. Knows cookies and times;
+//! passwords and codes are `login`'s and `code_page`'s business.
 
 use super::Hall;
+use super::device;
 use super::error::WebError;
 use super::form::random;
 use super::visitor::Visitor;
@@ -9,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::staff::Staff;
 use crate::store::{Session, TokenHash};
 use axum::extract::FromRequestParts;
+use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
@@ -20,6 +23,12 @@ use std::time::Duration;
 
 /// A session is prolonged at most once in this time.
 const PROLONG_EVERY: Duration = Duration::from_secs(60);
+/// Somebody has no more sessions at once; the one unused for longest makes room.
+const MAX_SESSIONS: usize = 20;
+/// Where a second factor begins.
+pub(super) const SECOND_FACTOR: &str = "/console/account/second-factor";
+/// What can be opened by somebody who has no second factor yet and needs one.
+const OPEN_WITHOUT: [&str; 2] = [SECOND_FACTOR, "/console/logout"];
 
 /// Somebody who is logged in.
 pub(super) struct StaffUser {
@@ -45,11 +54,19 @@ impl FromRequestParts<Arc<Hall>> for StaffUser {
             parts.uri.query().is_some_and(|query| query.split('&').any(|part| part == "fragment=1"));
         let visitor = visitor(&parts.extensions)?;
         match find(hall, &visitor, &parts.headers, !by_script).await? {
-            Some(user) => Ok(user),
-            None if by_script => Err(WebError::SessionOver),
-            None => Err(WebError::NotLoggedIn(parts.uri.path().to_owned())),
+            Some(user) if !needs_factor(hall, &user.staff) || OPEN_WITHOUT.contains(&parts.uri.path()) => {
+                Ok(user)
+            }
+            Some(_) if !by_script => Err(WebError::NoSecondFactor),
+            _ if by_script => Err(WebError::SessionOver),
+            _ => Err(WebError::NotLoggedIn(parts.uri.path().to_owned())),
         }
     }
+}
+
+/// Whether somebody has to have a second factor and has none.
+pub(super) fn needs_factor(hall: &Hall, staff: &Staff) -> bool {
+    staff.second_factor.is_none() && hall.console.settings.second_factor.demands(staff.role)
 }
 
 /// Where the request comes from, as the door noted it.
@@ -68,16 +85,20 @@ pub(super) async fn find(
     let Some(token) = token_in(visitor, headers) else { return Ok(None) };
     let Some(mut session) = hall.store().session(&token).await? else { return Ok(None) };
     let now = hall.now();
-    if session.ends_at.min(session.dies_at) <= now {
+    if session.is_over(now) {
         return Ok(None);
     }
     let Some(staff) = hall.store().staff(&session.staff).await? else { return Ok(None) };
     if staff.mark() != session.mark {
-        return Ok(None);
+        // Both may have changed, together, between the two looks: somebody's own new password, say.
+        match hall.store().session(&token).await? {
+            Some(again) if again.mark == staff.mark() => session = again,
+            _ => return Ok(None),
+        }
     }
-    let ends_at = end(hall, now, session.dies_at);
-    if prolong && ends_at.since(session.ends_at) >= PROLONG_EVERY {
-        session.ends_at = ends_at;
+    if prolong && now.since(session.used_at) >= PROLONG_EVERY {
+        session.ends_at = end(hall, now, session.dies_at);
+        (session.used_at, session.address) = (now, visitor.address);
         hall.store().prolong_session(&token, &session).await?;
     }
     Ok(Some(StaffUser { staff, session: token }))
@@ -87,15 +108,30 @@ pub(super) async fn find(
 pub(super) async fn begin(
     hall: &Hall,
     visitor: &Visitor,
+    headers: &HeaderMap,
     staff: &Staff,
 ) -> Result<Cookie<'static>, WebError> {
     let token: [u8; 32] = random()?;
     let now = hall.now();
+    let mut others = hall.store().sessions_of(&staff.name).await?;
+    others.sort_by_key(|(_, session)| std::cmp::Reverse(session.used_at));
+    for (unused, _) in others.iter().skip(MAX_SESSIONS - 1) {
+        hall.store().end_session(unused).await?;
+    }
     let dies_at = now.after(hall.console.settings.session);
-    let session =
-        Session { staff: staff.name.clone(), mark: staff.mark(), ends_at: end(hall, now, dies_at), dies_at };
+    let user_agent = headers.get(USER_AGENT).and_then(|line| line.to_str().ok());
+    let session = Session {
+        staff: staff.name.clone(),
+        mark: staff.mark(),
+        begun_at: now,
+        used_at: now,
+        address: visitor.address,
+        browser: device::words(user_agent.unwrap_or_default()),
+        ends_at: end(hall, now, dies_at),
+        dies_at,
+    };
     hall.store().put_session(&hash(&token), &session).await?;
-    Ok(cookie(visitor, URL_SAFE_NO_PAD.encode(token)))
+    Ok(cookie(visitor, cookie_name(visitor), URL_SAFE_NO_PAD.encode(token)))
 }
 
 /// Ends the session the cookie names, if it does.
@@ -112,7 +148,11 @@ pub(super) async fn end_by_cookie(
 
 /// A cookie that takes the session's cookie away.
 pub(super) fn no_cookie(visitor: &Visitor) -> Cookie<'static> {
-    let mut cookie = cookie(visitor, String::new());
+    gone(visitor, cookie_name(visitor))
+}
+
+fn gone(visitor: &Visitor, name: &'static str) -> Cookie<'static> {
+    let mut cookie = cookie(visitor, name, String::new());
     cookie.make_removal();
     cookie
 }
@@ -126,8 +166,12 @@ fn cookie_name(visitor: &Visitor) -> &'static str {
     if visitor.https { "__Host-xinqi" } else { "xinqi-local" }
 }
 
-fn cookie(visitor: &Visitor, value: String) -> Cookie<'static> {
-    Cookie::build((cookie_name(visitor), value))
+fn half_cookie_name(visitor: &Visitor) -> &'static str {
+    if visitor.https { "__Host-xinqi-half" } else { "xinqi-local-half" }
+}
+
+fn cookie(visitor: &Visitor, name: &'static str, value: String) -> Cookie<'static> {
+    Cookie::build((name, value))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
@@ -135,9 +179,29 @@ fn cookie(visitor: &Visitor, value: String) -> Cookie<'static> {
         .build()
 }
 
+/// A token for who has given the password and not the code yet, and the cookie that carries it.
+pub(super) fn half_cookie(visitor: &Visitor) -> Result<(TokenHash, Cookie<'static>), WebError> {
+    let token: [u8; 32] = random()?;
+    Ok((hash(&token), cookie(visitor, half_cookie_name(visitor), URL_SAFE_NO_PAD.encode(token))))
+}
+
+/// A cookie that takes that one away.
+pub(super) fn no_half_cookie(visitor: &Visitor) -> Cookie<'static> {
+    gone(visitor, half_cookie_name(visitor))
+}
+
+/// The token in that cookie.
+pub(super) fn half_token(visitor: &Visitor, headers: &HeaderMap) -> Option<TokenHash> {
+    token_named(half_cookie_name(visitor), headers)
+}
+
 fn token_in(visitor: &Visitor, headers: &HeaderMap) -> Option<TokenHash> {
+    token_named(cookie_name(visitor), headers)
+}
+
+fn token_named(name: &str, headers: &HeaderMap) -> Option<TokenHash> {
     let jar = CookieJar::from_headers(headers);
-    let token = URL_SAFE_NO_PAD.decode(jar.get(cookie_name(visitor))?.value()).ok()?;
+    let token = URL_SAFE_NO_PAD.decode(jar.get(name)?.value()).ok()?;
     <&[u8; 32]>::try_from(token.as_slice()).ok().map(hash)
 }
 

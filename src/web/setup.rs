@@ -115,7 +115,7 @@ pub(super) async fn submit(
     if !was_first {
         return Err(DEAD);
     }
-    tracing::info!(staff = staff.name, "the first administrator was set up");
+    hall.audit(&staff.name, "建立第一位管理员", &staff.name).await?;
     Ok(Redirect::to("/console/login?from=setup").into_response())
 }
 

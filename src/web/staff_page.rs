@@ -1,13 +1,17 @@
-//! Who works here, taking somebody on and letting somebody go; for administrators. Knows the forms; what a fit name or
-//! password is decides `staff`.
+//! Who works here: taking somebody on, changing what they may do, helping who lost a phone, letting somebody go; for
+//! administrators. Knows the forms; what a fit name or password is decides `staff`, who is the last administrator the store.
 
 use super::Hall;
+use super::account_page::last_day;
 use super::error::WebError;
-use super::form::{Fields, Posted, random};
+use super::form::{Fields, Keyed, Posted, random};
 use super::page::{Frame, query, render};
 use super::session::StaffUser;
+use crate::clock::Timestamp;
 use crate::knowledge::Department;
 use crate::staff::{MIN_PASSWORD, Role, Staff};
+use crate::store::Changed;
+use crate::words;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -20,14 +24,20 @@ use std::sync::Arc;
 struct StaffPage {
     frame: Frame,
     members: Vec<Member>,
+    roles: Vec<RoleChoice>,
     departments: Vec<(&'static str, bool)>,
     name: String,
-    is_admin: bool,
     refused: String,
     done: &'static str,
-    /// Why somebody was not let go.
+    /// Why somebody was not changed, or not let go.
     kept: &'static str,
     min: usize,
+}
+
+struct RoleChoice {
+    name: &'static str,
+    duty: &'static str,
+    chosen: bool,
 }
 
 struct Member {
@@ -36,12 +46,22 @@ struct Member {
     admin: bool,
     department: &'static str,
     me: bool,
+    factor: bool,
+    /// They need a second factor and have none.
+    factor_missing: bool,
+    last_login: String,
+    /// Until when they are out of office, and who stands in.
+    away: Option<(String, String)>,
+    roles: Vec<RoleChoice>,
+    departments: Vec<(&'static str, bool)>,
 }
 
 #[derive(Deserialize, Default)]
 struct Asked {
     added: Option<String>,
     removed: Option<String>,
+    changed: Option<String>,
+    reset: Option<String>,
 }
 
 const ADMINS_ONLY: WebError = WebError::Forbidden("人员管理只有管理员能用。需要增减人员，请找管理员。");
@@ -56,10 +76,11 @@ pub(super) async fn show(
         return Err(ADMINS_ONLY);
     }
     let mut page = page(&hall, &user, &Fields::default(), String::new()).await?;
-    let asked: Asked = query(&uri);
-    page.done = match (asked.added, asked.removed) {
-        (Some(_), _) => "已添加。请把初始密码当面交给本人。",
-        (_, Some(_)) => "已移除。",
+    page.done = match query(&uri) {
+        Asked { added: Some(_), .. } => "已添加。请把初始密码当面交给本人。",
+        Asked { removed: Some(_), .. } => "已移除。",
+        Asked { changed: Some(_), .. } => "已修改，马上生效。",
+        Asked { reset: Some(_), .. } => "第二验证已清除，本人的登录都已结束。请本人用密码登录后重新设置。",
         _ => "",
     };
     render(StatusCode::OK, &page)
@@ -71,19 +92,13 @@ async fn page(
     fields: &Fields,
     refused: String,
 ) -> Result<StaffPage, WebError> {
-    let member = |staff: Staff| Member {
-        role: staff.role.name(),
-        admin: staff.is_admin(),
-        department: staff.department.map_or("—", Department::name),
-        me: staff.name == user.staff.name,
-        name: staff.name,
-    };
+    let (all, now) = (hall.store().all_staff().await?, hall.now());
     Ok(StaffPage {
         frame: Frame::of("人员", "staff", user, &hall.keys)?,
-        members: hall.store().all_staff().await?.into_iter().map(member).collect(),
-        departments: Department::ALL.map(|one| (one.name(), one.name() == fields.get("department"))).to_vec(),
+        members: all.iter().map(|staff| member(hall, user, staff, now)).collect(),
+        roles: roles(Role::parse(fields.get("role"))),
+        departments: departments(Department::by_name(fields.get("department"))),
         name: fields.trimmed("name").to_owned(),
-        is_admin: Role::parse(fields.get("role")) == Some(Role::Admin),
         refused,
         done: "",
         kept: "",
@@ -91,15 +106,53 @@ async fn page(
     })
 }
 
+fn roles(chosen: Option<Role>) -> Vec<RoleChoice> {
+    let choice =
+        |role: Role| RoleChoice { name: role.name(), duty: role.duty(), chosen: Some(role) == chosen };
+    Role::ALL.map(choice).into()
+}
+
+fn departments(chosen: Option<Department>) -> Vec<(&'static str, bool)> {
+    Department::ALL.map(|one| (one.name(), Some(one) == chosen)).into()
+}
+
+fn member(hall: &Hall, user: &StaffUser, staff: &Staff, now: Timestamp) -> Member {
+    let factor = staff.second_factor.is_some();
+    Member {
+        name: staff.name.clone(),
+        role: staff.role.name(),
+        admin: staff.is_admin(),
+        department: staff.department.map_or("不分部门", Department::name),
+        me: staff.name == user.staff.name,
+        factor,
+        factor_missing: !factor && hall.console.settings.second_factor.demands(staff.role),
+        last_login: staff.last_login.map_or_else(|| "没登录过".into(), |at| words::dated(at, now)),
+        away: staff.away_at(now).map(|away| (last_day(away, now), away.deputy.clone())),
+        roles: roles(Some(staff.role)),
+        departments: departments(staff.department),
+    }
+}
+
+/// A form of an administrator's.
+fn opened(posted: Posted) -> Result<Keyed, WebError> {
+    let form = posted.open()?;
+    if form.user.is_admin() { Ok(form) } else { Err(ADMINS_ONLY) }
+}
+
+async fn keep(hall: &Hall, form: &Keyed, why: &'static str) -> Result<Response, WebError> {
+    let mut page = page(hall, &form.user, &Fields::default(), String::new()).await?;
+    page.kept = why;
+    render(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+const NOBODY: &str = "这位人员已被移除。";
+
 /// The form comes back.
 pub(super) async fn submit(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
-    let form = posted.open()?;
-    if !form.user.is_admin() {
-        return Err(ADMINS_ONLY);
-    }
+    let form = opened(posted)?;
     match take_on(&hall, &form.fields).await? {
         Ok(name) => {
-            tracing::info!(by = form.user.staff.name, name, "a member of staff was taken on");
+            hall.audit(&form.user.staff.name, "添加人员", &name).await?;
             Ok(Redirect::to("/console/staff?added=1").into_response())
         }
         Err(refused) => {
@@ -109,22 +162,63 @@ pub(super) async fn submit(State(hall): State<Arc<Hall>>, posted: Posted) -> Res
     }
 }
 
+/// Somebody's role and department change, at once: every request looks them up.
+pub(super) async fn change(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
+    let form = opened(posted)?;
+    let name = form.fields.trimmed("name");
+    let Some(role) = Role::parse(form.fields.get("role")) else { return Err(WebError::BadForm) };
+    let department = Department::by_name(form.fields.get("department"));
+    let change = move |staff: &mut Staff| {
+        (staff.role, staff.department) = (role, department);
+        true
+    };
+    match hall.store().change_staff(name, None, Box::new(change)).await? {
+        Changed::Done => {}
+        Changed::LastAdmin => {
+            let why = "这是最后一位管理员，不能改成别的角色。请先让另一位同事当管理员。";
+            return keep(&hall, &form, why).await;
+        }
+        Changed::Nobody | Changed::Unfit => return keep(&hall, &form, NOBODY).await,
+    }
+    let about = format!("{name}：{}，{}", role.name(), department.map_or("不分部门", Department::name));
+    hall.audit(&form.user.staff.name, "改角色或部门", &about).await?;
+    // Who is no administrator any more has no business here.
+    let mine = name == form.user.staff.name && role != Role::Admin;
+    Ok(Redirect::to(if mine { "/console" } else { "/console/staff?changed=1" }).into_response())
+}
+
+/// Somebody has lost their phone: they begin anew with their password.
+pub(super) async fn reset_factor(
+    State(hall): State<Arc<Hall>>,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    let form = opened(posted)?;
+    let name = form.fields.trimmed("name");
+    if name == form.user.staff.name {
+        return keep(&hall, &form, "自己的第二验证，请在“我的账号”里更换。").await;
+    }
+    let reset = |staff: &mut Staff| staff.second_factor.take().is_some();
+    match hall.store().change_staff(name, None, Box::new(reset)).await? {
+        // Twice the same form: the first one did it.
+        Changed::Done | Changed::Unfit => {}
+        Changed::Nobody | Changed::LastAdmin => return keep(&hall, &form, NOBODY).await,
+    }
+    hall.audit(&form.user.staff.name, "清除第二验证", &name).await?;
+    Ok(Redirect::to("/console/staff?reset=1").into_response())
+}
+
 /// Somebody is let go: their sessions end at once, what they wrote stays. Nobody lets themselves go. Two administrators who
 /// let each other go in the same moment may leave none: the next start prints the link that makes the first one.
 pub(super) async fn remove(State(hall): State<Arc<Hall>>, posted: Posted) -> Result<Response, WebError> {
-    let form = posted.open()?;
-    if !form.user.is_admin() {
-        return Err(ADMINS_ONLY);
-    }
+    let form = opened(posted)?;
     let name = form.fields.trimmed("name");
     if name == form.user.staff.name {
-        let mut page = page(&hall, &form.user, &Fields::default(), String::new()).await?;
-        page.kept = "不能移除自己。请让另一位管理员来做。";
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        return keep(&hall, &form, "不能移除自己。请让另一位管理员来做。").await;
     }
     // Twice the same form: the first one did it.
     if hall.store().remove_staff(name).await? {
-        tracing::info!(by = form.user.staff.name, name, "a member of staff was removed");
+        hall.store().end_sessions_of(name, None).await?;
+        hall.audit(&form.user.staff.name, "移除人员", &name).await?;
     }
     Ok(Redirect::to("/console/staff?removed=1").into_response())
 }

@@ -102,6 +102,8 @@ impl House {
             ("XINQI_TICKETS__UNDO_S", "0"),
             // The clock jumps while a sending may be under way: no jump may end a lease.
             ("XINQI_DELIVERY__LEASE_S", lease.as_str()),
+            // Who wants to see second factors says so: `accounts` does.
+            ("XINQI_CONSOLE__SECOND_FACTOR", "optional"),
         ];
         let all = ours.iter().chain(settings);
         let environment = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -1,9 +1,11 @@
 //! Behaviour through the running program.
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod accounts;
 mod architecture;
 mod browser;
 mod bulletin;
+mod colleagues;
 mod console;
 mod crash;
 mod delivery;

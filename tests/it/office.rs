@@ -67,11 +67,11 @@ async fn another_departments_ticket_is_nowhere_until_it_is_shared() {
     assert!(union.page(search).await.body.contains(number));
     assert!(!finance.page(search).await.body.contains(number));
     assert!(!finance.page(&format!("/console/search?q={number}")).await.body.contains(&format!("tickets/{number}")));
-    let acted = finance.sends("/console", &ticket, &[("act", "claim"), ("seen", "9")]).await;
+    let acted = finance.uses("/console", &ticket, &[("act", "claim"), ("seen", "9")]).await;
     assert_eq!(acted.status, 404);
-    let draft = finance.sends("/console", &format!("{ticket}/draft"), &[("text", "x"), ("n", "1")]).await;
+    let draft = finance.uses("/console", &format!("{ticket}/draft"), &[("text", "x"), ("n", "1")]).await;
     assert_eq!(draft.status, 404);
-    let bulk = finance.sends("/console", "/console/bulk", &[("act", "claim"), ("t", number)]).await;
+    let bulk = finance.uses("/console", "/console/bulk", &[("act", "claim"), ("t", number)]).await;
     assert!(bulk.text().contains("看不到"), "{}", bulk.text());
     assert_eq!(ticket_of(&house, &ticket).await.assignee, None);
 
@@ -116,7 +116,7 @@ async fn who_only_reads_changes_nothing_and_sees_no_numbers() {
     let seen = page.hidden("seen");
     for act in ["claim", "answer", "note", "close", "watch", "reveal"] {
         let fields = [("act", act), ("text", "不该发出"), ("note", "不该记下"), ("seen", seen.as_str())];
-        let refused = viewer.sends("/console", &ticket, &fields).await;
+        let refused = viewer.uses("/console", &ticket, &fields).await;
         assert_eq!(refused.status, 403, "{act}");
     }
     assert_eq!(viewer.get("/console/new").await.status, 403);
@@ -155,8 +155,8 @@ async fn more_time_is_asked_for_by_staff_given_by_the_lead_and_told_to_the_follo
     assert!(page.text().contains("工会小王 申请延期 2 个工作日") && !page.body.contains("value=\"grant\""));
     let seen = page.hidden("seen");
     let grant = [("act", "grant"), ("seen", seen.as_str())];
-    assert_eq!(agent.sends(&ticket, &ticket, &grant).await.status, 403);
-    assert_eq!(other.sends("/console", &ticket, &grant).await.status, 404);
+    assert_eq!(agent.uses(&ticket, &ticket, &grant).await.status, 403);
+    assert_eq!(other.uses("/console", &ticket, &grant).await.status, 404);
     assert!(lead.page("/console?view=lead").await.text().contains("申请延期"));
     assert_eq!(does(&lead, &ticket, &[("act", "grant")]).await.status, 303);
     house.receives("ming", "需要多一些时间").await;
@@ -197,7 +197,7 @@ async fn a_draft_is_kept_for_each_and_nothing_older_comes_back() {
     let (wang, li) = (house.colleague("王敏").await, house.colleague("李强").await);
     let ticket = house.asks_staff("ming", UNKNOWN).await;
     let save = async |who: &Visitor, text: &str, n: &str| {
-        who.sends(&ticket, &format!("{ticket}/draft"), &[("text", text), ("note", ""), ("n", n)]).await
+        who.uses(&ticket, &format!("{ticket}/draft"), &[("text", text), ("note", ""), ("n", n)]).await
     };
     let saved = save(&wang, "写到一半", "1").await;
     assert_eq!(saved.status, 200);
@@ -225,7 +225,7 @@ async fn what_would_be_sent_is_shown_letter_by_letter() {
     let wang = house.colleague("王敏").await;
     let ticket = house.asks_staff("ming", UNKNOWN).await;
     let draft = format!("{ticket}/draft");
-    let shown = wang.sends(&ticket, &draft, &[("text", "请带执照来"), ("n", "1")]).await.text();
+    let shown = wang.uses(&ticket, &draft, &[("text", "请带执照来"), ("n", "1")]).await.text();
     assert_eq!(does(&wang, &ticket, &[("act", "answer"), ("text", "请带执照来"), ("n", "2")]).await.status, 303);
     house.receives("ming", "请带执照来").await;
     let received = house.custom("ming").remove(0);
@@ -248,7 +248,7 @@ async fn a_call_is_written_down_answered_by_phone_and_called_back() {
         ("question", UNKNOWN),
         ("department", "财政所"),
     ];
-    let empty = wang.sends("/console/new", "/console/new", &[("question", " "), ("alias", "王女士")]).await;
+    let empty = wang.uses("/console/new", "/console/new", &[("question", " "), ("alias", "王女士")]).await;
     assert_eq!(empty.status, 422);
     assert!(empty.body.contains("value=\"王女士\""), "nothing is lost");
     let key = wang.page("/console/new").await.hidden("key");
@@ -305,14 +305,14 @@ async fn several_tickets_at_once_and_what_is_refused_is_said() {
     let paths: Vec<&str> = [&first, &second].map(|path| path.rsplit('/').next().unwrap()).to_vec();
     let both = [("t", paths[0]), ("t", paths[1])];
     let labelled = [&both[..], &[("act", "label"), ("labels", "外星，急件")]].concat();
-    assert!(wang.sends("/console", "/console/bulk", &labelled).await.text().contains("处理了 2 张"));
+    assert!(wang.uses("/console", "/console/bulk", &labelled).await.text().contains("处理了 2 张"));
     assert_eq!(rows(&wang.page("/console?label=%E5%A4%96%E6%98%9F").await), 2);
     let given = [&both[..], &[("act", "assign"), ("to", "王敏")]].concat();
-    assert_eq!(wang.sends("/console", "/console/bulk", &given).await.status, 200);
+    assert_eq!(wang.uses("/console", "/console/bulk", &given).await.status, 200);
     assert_eq!(rows(&wang.page("/console?view=mine").await), 2);
     does(&wang, &first, &[("act", "answer"), ("text", "要的。")]).await;
     let closed = [&both[..], &[("act", "close")]].concat();
-    let answer = wang.sends("/console", "/console/bulk", &closed).await;
+    let answer = wang.uses("/console", "/console/bulk", &closed).await;
     let text = answer.text();
     assert!(answer.status == 409 && text.contains("处理了 1 张") && text.contains("1 张没有处理"), "{text}");
     assert!(text.contains("还没有答复过"), "{text}");
@@ -331,12 +331,12 @@ async fn a_list_is_kept_under_a_name_and_pages_by_cursor() {
     let rest = wang.page(&next.replace("&#38;", "&").replace("&amp;", "&")).await;
     assert_eq!(rows(&rest), 5);
     let kept = [("name", "最新的"), ("here", "/console?sort=newest")];
-    assert_eq!(wang.sends("/console", "/console/views", &kept).await.status, 303);
+    assert_eq!(wang.uses("/console", "/console/views", &kept).await.status, 303);
     assert!(wang.page("/console").await.text().contains("最新的"));
     let li = house.colleague("李强").await;
     assert!(!li.page("/console").await.text().contains("最新的"), "everybody has their own");
     let dropped = [("name", "最新的"), ("here", "/console"), ("drop", "1")];
-    wang.sends("/console", "/console/views", &dropped).await;
+    wang.uses("/console", "/console/views", &dropped).await;
     assert!(!wang.page("/console").await.text().contains("最新的"));
 }
 
@@ -369,7 +369,7 @@ async fn two_at_one_ticket_see_each_other_writing() {
     let (wang, li) = (house.colleague("王敏").await, house.colleague("李强").await);
     let ticket = house.asks_staff("ming", UNKNOWN).await;
     let draft = [("text", "我在写"), ("note", ""), ("n", "1")];
-    wang.sends(&ticket, &format!("{ticket}/draft"), &draft).await;
+    wang.uses(&ticket, &format!("{ticket}/draft"), &draft).await;
     assert!(li.page(&ticket).await.text().contains("王敏 正在写"));
     assert!(li.page("/console").await.text().contains("王敏 正在写"));
     assert!(!wang.page(&ticket).await.text().contains("王敏 正在写"), "of oneself it is known");

@@ -2,6 +2,7 @@
 //! and HTML attributes; nothing of tickets.
 
 use crate::harness::{BETWEEN_LOOKS, N_LOOKS};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -77,18 +78,38 @@ fn joined(mut rest: &[u8]) -> Vec<u8> {
 #[derive(Clone)]
 pub struct Visitor {
     address: SocketAddr,
-    cookie: String,
+    cookies: BTreeMap<String, String>,
+    /// Lines every request has.
+    lines: String,
 }
 
 impl Visitor {
     /// Not logged in.
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, cookie: String::new() }
+        Self { address, cookies: BTreeMap::new(), lines: String::new() }
+    }
+
+    /// The same somebody, whose browser calls itself this.
+    pub fn with_browser(mut self, user_agent: &str) -> Self {
+        self.lines.push_str(&format!("\r\nUser-Agent: {user_agent}"));
+        self
+    }
+
+    /// The same somebody, whom a trusted proxy sees at that address.
+    pub fn from(mut self, address: &str) -> Self {
+        self.lines.push_str(&format!("\r\nX-Forwarded-For: {address}\r\nX-Forwarded-Proto: https"));
+        self
+    }
+
+    fn head(&self, request: &str) -> String {
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{request} HTTP/1.1\r\nCookie: {}{}", cookies.join("; "), self.lines)
     }
 
     /// Opens an address as it is.
     pub async fn get(&self, path: &str) -> Answer {
-        http(self.address, &format!("GET {path} HTTP/1.1\r\nCookie: {}", self.cookie), "").await
+        http(self.address, &self.head(&format!("GET {path}")), "").await
     }
 
     /// Opens a page that is there.
@@ -115,9 +136,9 @@ impl Visitor {
         let pairs = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
         let body = pairs.collect::<Vec<_>>().join("&");
         let head = format!(
-            "POST {path} HTTP/1.1\r\nOrigin: http://{}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
+            "{}\r\nOrigin: http://{}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
+            self.head(&format!("POST {path}")),
             self.address,
-            self.cookie,
             body.len()
         );
         http(self.address, &head, &body).await
@@ -136,7 +157,7 @@ impl Visitor {
     }
 
     /// Opens the page and sends one of its forms that needs no more than a key.
-    pub async fn sends(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub async fn uses(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let key = self.page(page).await.hidden("key");
         self.post(path, &[&[("key", key.as_str())], fields].concat()).await
     }
@@ -145,7 +166,7 @@ impl Visitor {
     pub async fn hears(&self, path: &str, last: Option<&str>) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let resumed = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{resumed}\r\n", self.address, self.cookie);
+        let head = format!("{}\r\nHost: {}\r\n{resumed}\r\n", self.head(&format!("GET {path}")), self.address);
         stream.write_all(head.as_bytes()).await.unwrap();
         let (mut said, mut piece) = (String::new(), [0; 1_024]);
         let listening = async {
@@ -175,21 +196,39 @@ impl Visitor {
         );
         body.extend([head.as_bytes(), bytes, b"\r\n--b0--\r\n"].concat());
         let head = format!(
-            "POST {ticket}/files HTTP/1.1\r\nOrigin: http://{}\r\nCookie: {}\r\nContent-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}",
+            "{}\r\nOrigin: http://{}\r\nContent-Type: multipart/form-data; boundary=b0\r\nContent-Length: {}",
+            self.head(&format!("POST {ticket}/files")),
             self.address,
-            self.cookie,
             body.len()
         );
         http_bytes(self.address, &head, &body).await
     }
 
-    /// Gives name and password; keeps the cookie.
+    /// Gives name and password; keeps the cookies.
     pub async fn login(&mut self, name: &str, password: &str) -> Answer {
-        let answer = self.post("/console/login", &[("name", name), ("password", password)]).await;
-        if let Some(cookie) = answer.header("set-cookie") {
-            self.cookie = cookie.split(';').next().unwrap().to_owned();
+        self.sends("/console/login", &[("name", name), ("password", password)]).await
+    }
+
+    /// Sends a form as it is; keeps the cookies.
+    pub async fn sends(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let answer = self.post(path, fields).await;
+        for line in answer.head.lines().filter_map(|line| line.split_once(": ")) {
+            if !line.0.eq_ignore_ascii_case("set-cookie") {
+                continue;
+            }
+            let (name, rest) = line.1.split_once('=').unwrap();
+            match rest.split(';').next().unwrap() {
+                "" => self.cookies.remove(name),
+                value => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
         }
         answer
+    }
+
+    /// Sends a form that stands on a page, with the page's key.
+    pub async fn acts(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let key = self.page(page).await.hidden("key");
+        self.post(path, &[&[("key", key.as_str())], fields].concat()).await
     }
 }
 

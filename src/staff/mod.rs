@@ -1,5 +1,9 @@
-//! Who works in the office: names, roles, passwords. Knows how a password is kept; nothing of sessions or pages.
+//! Who works in the office: names, roles, passwords, second factors. Knows how they are kept and who needs which; nothing of
+//! sessions or pages.
 
+pub mod second_factor;
+
+use self::second_factor::SecondFactor;
 use crate::clock::Timestamp;
 use crate::knowledge::Department;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -22,6 +26,19 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, in the order a form offers them.
+    pub const ALL: [Self; 4] = [Self::Agent, Self::Lead, Self::Admin, Self::Viewer];
+
+    /// What it may do, in a sentence.
+    pub fn duty(self) -> &'static str {
+        match self {
+            Self::Agent => "答复、转办、办结咨询单",
+            Self::Lead => "还能分派、批准延期、裁定转办",
+            Self::Admin => "还能管理人员、知识库、二维码和诊断",
+            Self::Viewer => "只能查看，不能答复和改动",
+        }
+    }
+
     /// The name people read.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,6 +57,29 @@ impl Role {
             "admin" | "管理员" => Some(Self::Admin),
             "viewer" | "只读" => Some(Self::Viewer),
             _ => None,
+        }
+    }
+}
+
+/// Who has to have a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactorRule {
+    /// Administrators.
+    Admins,
+    /// Everybody.
+    All,
+    /// Nobody; whoever wants one may have it.
+    Optional,
+}
+
+impl FactorRule {
+    /// Whether somebody with this role has to have one.
+    pub fn demands(self, role: Role) -> bool {
+        match self {
+            Self::Admins => role == Role::Admin,
+            Self::All => true,
+            Self::Optional => false,
         }
     }
 }
@@ -64,6 +104,10 @@ pub struct Staff {
     pub department: Option<Department>,
     /// Out of office, and who stands in meanwhile.
     pub away: Option<Away>,
+    /// Asked for after the password.
+    pub second_factor: Option<SecondFactor>,
+    /// When they last came in.
+    pub last_login: Option<Timestamp>,
     /// Argon2id in PHC form.
     password: String,
 }
@@ -88,16 +132,47 @@ impl fmt::Display for Unfit {
 pub const MIN_PASSWORD: usize = 10;
 const MAX_PASSWORD_BYTES: usize = 256;
 
+/// A password somebody will have; only its hash is kept.
+pub struct NewPassword(String);
+
+impl NewPassword {
+    /// Hashes it. `salt` is fresh randomness. Slow on purpose (about 20–50 ms): call it off the async threads.
+    pub fn new(password: &str, salt: [u8; 16]) -> Result<Self, Unfit> {
+        if password.chars().count() < MIN_PASSWORD {
+            return Err(Unfit("密码至少 10 个字符"));
+        }
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Err(Unfit("密码最多 256 字节"));
+        }
+        let hash = hasher().hash_password_with_salt(password.as_bytes(), &salt);
+        hash.map(|hash| Self(hash.to_string())).map_err(|_| Unfit("密码无法保存，请换一个"))
+    }
+}
+
 impl Staff {
     /// Looks after staff and knowledge.
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
 
-    /// Changes with the password: a session begun before does not outlive it.
+    /// Changes with the password and with the second factor: a session begun before does not outlive them.
     pub fn mark(&self) -> [u8; 16] {
-        let hash = Sha256::digest(self.password.as_bytes());
+        let mut hash = Sha256::new_with_prefix(&self.password);
+        if let Some(factor) = &self.second_factor {
+            hash.update(factor.identity());
+        }
+        let hash = hash.finalize();
         std::array::from_fn(|n| hash[n])
+    }
+
+    /// Out of office at this moment.
+    pub fn away_at(&self, now: Timestamp) -> Option<&Away> {
+        self.away.as_ref().filter(|away| away.until > now)
+    }
+
+    /// From now on this is their password.
+    pub fn set_password(&mut self, password: NewPassword) {
+        self.password = password.0;
     }
 
     /// Takes somebody on. `salt` is fresh randomness. Slow on purpose (about 20–50 ms): call it off the async threads.
@@ -115,16 +190,9 @@ impl Staff {
         {
             return Err(Unfit("姓名要有 1–20 个字，不含空格和特殊符号"));
         }
-        if password.chars().count() < MIN_PASSWORD {
-            return Err(Unfit("密码至少 10 个字符"));
-        }
-        if password.len() > MAX_PASSWORD_BYTES {
-            return Err(Unfit("密码最多 256 字节"));
-        }
-        let hash = hasher()
-            .hash_password_with_salt(password.as_bytes(), &salt)
-            .map_err(|_| Unfit("密码无法保存，请换一个"))?;
-        Ok(Self { name: name.to_owned(), role, department, away: None, password: hash.to_string() })
+        let NewPassword(password) = NewPassword::new(password, salt)?;
+        let name = name.to_owned();
+        Ok(Self { name, role, department, away: None, second_factor: None, last_login: None, password })
     }
 
     /// Whether this is their password. Slow on purpose.
@@ -159,6 +227,40 @@ mod tests {
         assert!(staff.knows("correct horse"));
         assert!(!staff.knows("correct house"));
         assert!(!format!("{staff:?}").contains("argon2"));
+    }
+
+    #[test]
+    fn another_password_or_second_factor_leaves_another_mark() {
+        let mut staff = Staff::new("王敏", Role::Agent, None, "correct horse", [7; 16]).unwrap();
+        let now = Timestamp::from_s(59);
+        let mut marks = vec![staff.mark()];
+        staff.second_factor = SecondFactor::begin(*b"12345678901234567890", "287082", &[], now);
+        assert!(staff.second_factor.is_some());
+        marks.push(staff.mark());
+        staff.set_password(NewPassword::new("another password", [8; 16]).unwrap());
+        marks.push(staff.mark());
+        staff.second_factor = None;
+        marks.push(staff.mark());
+        staff.last_login = Some(now);
+        assert_eq!(staff.mark(), marks[3], "coming in changes none");
+        let different: std::collections::HashSet<_> = marks.iter().collect();
+        assert_eq!(different.len(), 4);
+    }
+
+    #[test]
+    fn who_is_away_is_back_at_the_moment_they_named() {
+        let mut staff = Staff::new("王敏", Role::Agent, None, "correct horse", [7; 16]).unwrap();
+        staff.away = Some(Away { until: Timestamp::from_s(100), deputy: "李强".into() });
+        assert!(staff.away_at(Timestamp::from_s(99)).is_some());
+        assert!(staff.away_at(Timestamp::from_s(100)).is_none());
+    }
+
+    #[test]
+    fn the_rule_says_who_needs_a_second_factor() {
+        let needs = |rule: FactorRule| Role::ALL.map(|role| rule.demands(role));
+        assert_eq!(needs(FactorRule::Admins), [false, false, true, false]);
+        assert_eq!(needs(FactorRule::All), [true; 4]);
+        assert_eq!(needs(FactorRule::Optional), [false; 4]);
     }
 
     #[test]
