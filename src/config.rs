@@ -510,7 +510,8 @@ mod tests {
     #[test]
     fn administrators_need_a_second_factor_unless_somebody_says_otherwise() {
         assert_eq!(load(&[]).unwrap().console.second_factor, FactorRule::Admins);
-        let rule = |name| load(&[("XINQI_CONSOLE__SECOND_FACTOR", name)]).map(|config| config.console.second_factor);
+        let rule =
+            |name| load(&[("XINQI_CONSOLE__SECOND_FACTOR", name)]).map(|config| config.console.second_factor);
         assert_eq!(rule("all").unwrap(), FactorRule::All);
         assert_eq!(rule("optional").unwrap(), FactorRule::Optional);
         assert!(rule("none").is_err());

@@ -4,9 +4,7 @@
 use crate::audit::Deed;
 use crate::calendar::Calendar;
 use crate::clock::{Clock, Timestamp};
-use crate::conversation::{
-    self, Cause, Event, Happening, Intake, Office, Refusal, Settings, StaffAct, Text,
-};
+use crate::conversation::{self, Cause, Event, Happening, Intake, Office, Refusal, Settings, StaffAct, Text};
 use crate::finding::Finding;
 use crate::knowledge::replies::CannedReply;
 use crate::knowledge::{Asked, Knowledge};
@@ -322,7 +320,11 @@ impl Desk {
     fn tell(&self, changed: &[Ticket], gone: &[TicketId]) {
         changed.iter().for_each(|ticket| self.live.announce(ticket));
         if let Some(finding) = &self.finding {
-            changed.iter().map(|ticket| ticket.id).chain(gone.iter().copied()).for_each(|id| finding.note(id));
+            changed
+                .iter()
+                .map(|ticket| ticket.id)
+                .chain(gone.iter().copied())
+                .for_each(|id| finding.note(id));
         }
     }
 

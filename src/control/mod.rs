@@ -187,7 +187,10 @@ async fn verify(store: &dyn Store) -> anyhow::Result<String> {
     }
     let end = check.finish(end)?;
     let hash: String = end.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("审计记录完整，共 {} 条。结尾校验值 {hash}。把它抄在别处，以后能查出整段被换掉的情况", end.seq))
+    Ok(format!(
+        "审计记录完整，共 {} 条。结尾校验值 {hash}。把它抄在别处，以后能查出整段被换掉的情况",
+        end.seq
+    ))
 }
 
 /// Does a command on a store; the sentence says what was done.

@@ -22,7 +22,8 @@ async fn hashed<T: Send + 'static>(
 
 /// Takes somebody on, or changes role, department and password of somebody who is there; their second factor stays.
 pub async fn add(
-    store: &dyn Store, now: Timestamp,
+    store: &dyn Store,
+    now: Timestamp,
     name: String,
     role: Role,
     department: Option<Department>,
@@ -62,7 +63,12 @@ pub async fn remove(store: &dyn Store, now: Timestamp, name: &str) -> anyhow::Re
 }
 
 /// A new password, no second factor, no sessions.
-pub async fn reset(store: &dyn Store, now: Timestamp, name: &str, password: String) -> anyhow::Result<String> {
+pub async fn reset(
+    store: &dyn Store,
+    now: Timestamp,
+    name: &str,
+    password: String,
+) -> anyhow::Result<String> {
     // Before the slow work: who mistypes a name hears of it at once.
     if store.staff(name).await?.is_none() {
         bail!("没有叫“{name}”的人员");

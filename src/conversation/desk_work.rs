@@ -118,7 +118,8 @@ fn give(turn: &mut Turn<'_>, act: &StaffAct) {
         }),
         Act::Assign(to) if *to == ticket.assignee => turn.refusal = Some(Refusal::Same),
         Act::Assign(to) => {
-            let what = to.as_ref().map_or_else(|| format!("{by} 放回未分派"), |to| format!("{by} 指派给 {to}"));
+            let what =
+                to.as_ref().map_or_else(|| format!("{by} 放回未分派"), |to| format!("{by} 指派给 {to}"));
             change(turn, act, what, |ticket| {
                 ticket.assignee.clone_from(to);
                 if to.is_none() && ticket.stage == Stage::Working {
@@ -227,10 +228,15 @@ fn transfer(turn: &mut Turn<'_>, act: &StaffAct, to: Department, why: &str) {
     }
     let is_return = n_returns(&hops) > n_returns(&hops[..hops.len() - 1]);
     let verb = if is_return { "退回" } else { "转给" };
-    change(turn, act, format!("{by} 从{}{verb}{}：{why}（答复期限不变）", from.name(), to.name()), |ticket| {
-        move_to(ticket, to);
-        ticket.hops = hops;
-    });
+    change(
+        turn,
+        act,
+        format!("{by} 从{}{verb}{}：{why}（答复期限不变）", from.name(), to.name()),
+        |ticket| {
+            move_to(ticket, to);
+            ticket.hops = hops;
+        },
+    );
 }
 
 /// The ticket is another department's from now on; its clock runs on.
@@ -250,13 +256,18 @@ fn decide(turn: &mut Turn<'_>, act: &StaffAct, to: Department, why: &str) {
         return turn.refusal = Some(Refusal::NothingAsked);
     }
     let (from, now, by) = (ticket.department, turn.now, &act.by);
-    change(turn, act, format!("值班负责人 {by} 裁定由{}办理，不再转办：{why}", to.name()), |ticket| {
-        if from != to {
-            move_to(ticket, to);
-            ticket.hops.push(Hop { at: now, from, to });
-        }
-        (ticket.for_lead, ticket.is_settled) = (None, true);
-    });
+    change(
+        turn,
+        act,
+        format!("值班负责人 {by} 裁定由{}办理，不再转办：{why}", to.name()),
+        |ticket| {
+            if from != to {
+                move_to(ticket, to);
+                ticket.hops.push(Hop { at: now, from, to });
+            }
+            (ticket.for_lead, ticket.is_settled) = (None, true);
+        },
+    );
 }
 
 fn ask_extension(turn: &mut Turn<'_>, act: &StaffAct, days: u8, why: &str) {
@@ -277,7 +288,9 @@ fn ask_extension(turn: &mut Turn<'_>, act: &StaffAct, days: u8, why: &str) {
         return extend(turn, act, days, format!("{by} 延期 {days} 个工作日：{why}"));
     }
     let asked = Extension { by: by.clone(), at: turn.now, days, reason: why.as_str().into() };
-    change(turn, act, format!("{by} 申请延期 {days} 个工作日：{why}"), |ticket| ticket.extension = Some(asked));
+    change(turn, act, format!("{by} 申请延期 {days} 个工作日：{why}"), |ticket| {
+        ticket.extension = Some(asked)
+    });
 }
 
 fn decide_extension(turn: &mut Turn<'_>, act: &StaffAct, granted: bool, why: &str) {
@@ -342,7 +355,12 @@ pub(super) fn take_up_again(ticket: &mut Ticket, now: Timestamp) {
 }
 
 /// How it was, by whatever way it was said: a bad word brings the ticket back, for a lead to look at.
-pub(super) fn rate(turn: &mut Turn<'_>, id: crate::ticket::TicketId, rating: Rating, line: crate::ticket::Line) -> bool {
+pub(super) fn rate(
+    turn: &mut Turn<'_>,
+    id: crate::ticket::TicketId,
+    rating: Rating,
+    line: crate::ticket::Line,
+) -> bool {
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     let now = turn.now;
     let Some(change) = turn.change(id) else { return false };

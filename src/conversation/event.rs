@@ -7,7 +7,9 @@ use super::merge::Relayed;
 use super::{Cause, Text};
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, Department};
-use crate::ticket::{Departments, DeliveryId, Enclosure, FollowerId, Number, Origin, Profile, Rating, TicketId};
+use crate::ticket::{
+    DeliveryId, Departments, Enclosure, FollowerId, Number, Origin, Profile, Rating, TicketId,
+};
 use crate::window::Shut;
 
 /// What a follower, a member of staff, the courier or the clock did.

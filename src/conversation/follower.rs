@@ -4,11 +4,9 @@ use super::command::{Command, command};
 use super::handoff::{append, escalate, follow_up};
 use super::lapse::{CHOICE, RATING};
 use super::phrases::{self, Why};
-use super::{desk_work, staff};
 use super::telling::{answer, chosen, list, offer, percent, show};
-use super::{
-    Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, State, Text, Told, Turn,
-};
+use super::{Attachment, Event, Happening, Memory, NUMBER, Settings, Settlement, State, Text, Told, Turn};
+use super::{desk_work, staff};
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, EntryId, Knowledge, MAX_REPLY, shorten};
 use crate::ticket::{Author, Considered, Enclosure, FileId, Number, Rating, Ticket, TicketId};

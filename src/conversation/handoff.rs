@@ -65,8 +65,11 @@ pub(super) fn lodge(turn: &mut Turn<'_>, intake: &Intake) {
         return turn.refusal = Some(Refusal::Empty);
     }
     let profile = cleaned(&intake.profile);
-    let contact: Vec<&str> =
-        [&profile.alias, &profile.phone, &profile.enterprise].into_iter().flatten().map(|part| &**part).collect();
+    let contact: Vec<&str> = [&profile.alias, &profile.phone, &profile.enterprise]
+        .into_iter()
+        .flatten()
+        .map(|part| &**part)
+        .collect();
     turn.memory.contact = (!contact.is_empty()).then(|| contact.join("，").into());
     turn.memory.profile = profile;
     let asked = turn.office.ask(&question, turn.now);

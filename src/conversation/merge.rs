@@ -104,8 +104,7 @@ pub(super) fn part(turn: &mut Turn<'_>, id: TicketId) {
 /// Others that wait for this ticket's answer get it; they are no longer its business then.
 pub(super) fn answer_others(turn: &mut Turn<'_>, before: &Ticket, by: &str, text: &str, closes: bool) {
     for (follower, ticket) in &before.merged {
-        let what =
-            Relayed::Answered { ticket: *ticket, by: by.to_owned(), text: text.to_owned(), closes };
+        let what = Relayed::Answered { ticket: *ticket, by: by.to_owned(), text: text.to_owned(), closes };
         turn.relay(*follower, what);
     }
     if let Some(change) = turn.change(before.id) {
@@ -147,13 +146,7 @@ fn is_merged(turn: &Turn<'_>, id: TicketId) -> bool {
     turn.memory.ticket(id).is_some_and(|ticket| ticket.stage == Stage::Merged)
 }
 
-fn joined(
-    turn: &mut Turn<'_>,
-    id: TicketId,
-    from: (FollowerId, TicketId, Number),
-    subject: &str,
-    by: &str,
-) {
+fn joined(turn: &mut Turn<'_>, id: TicketId, from: (FollowerId, TicketId, Number), subject: &str, by: &str) {
     let why = match turn.memory.ticket(id) {
         None => Some("那张单子太旧，或者用户已取消关注"),
         Some(ticket) if !ticket.stage.is_open() => Some("那张单子已经答复或者并入了别的单子"),

@@ -13,9 +13,9 @@ mod merge;
 pub mod phrases;
 mod staff;
 mod telling;
-mod undo;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub use command::{Command, command};
 pub use event::{Act, Attachment, Event, Happening, Intake, MergeInto, Refusal, StaffAct};
@@ -246,7 +246,8 @@ pub fn step(office: &Office<'_>, now: Timestamp, memory: &Memory, happening: &Ha
 pub fn erasure(memory: &Memory) -> Step {
     let tickets = memory.tickets.iter().map(|ticket| ticket.id).chain(memory.past.iter().copied());
     // Those who wait for an answer to somebody who leaves get one of their own.
-    let waiting = memory.tickets.iter().flat_map(|ticket| ticket.merged.iter().map(|other| (ticket.id, other)));
+    let waiting =
+        memory.tickets.iter().flat_map(|ticket| ticket.merged.iter().map(|other| (ticket.id, other)));
     let relay = |(of, (follower, id)): (TicketId, &(FollowerId, TicketId))| Relay {
         cause: Cause(u128::from(of.0) << 64 | u128::from(id.0)).relayed(0),
         follower: *follower,

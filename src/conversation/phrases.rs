@@ -319,7 +319,11 @@ pub fn ask_frame(number: &str) -> Frame {
 
 /// Around the last word of a ticket.
 pub fn close_frame(number: &str, tappable: bool) -> Frame {
-    frame(format!("【{number} 已办结】\n"), "\n\n——回复“满意”“一般”“不满意”或 1–5 分评价；七天内有疑问可以直接写。", tappable)
+    frame(
+        format!("【{number} 已办结】\n"),
+        "\n\n——回复“满意”“一般”“不满意”或 1–5 分评价；七天内有疑问可以直接写。",
+        tappable,
+    )
 }
 
 /// Thanks for a rating.

@@ -250,7 +250,13 @@ fn parts(page: Option<&str>, text: &str, room: usize) -> Option<Vec<Part>> {
 }
 
 /// The messages a text of staff's would be sent as, letter by letter; `None`: it is too long.
-pub fn messages_of(settings: &Settings, ticket: TicketId, text: &str, frame: &phrases::Frame, now: Timestamp) -> Option<Vec<String>> {
+pub fn messages_of(
+    settings: &Settings,
+    ticket: TicketId,
+    text: &str,
+    frame: &phrases::Frame,
+    now: Timestamp,
+) -> Option<Vec<String>> {
     let room = MAX_REPLY - frame.0.len() - frame.1.len() - phrases::MORE.len();
     let page = settings.pages.as_ref().map(|pages| pages.url(ticket, now.after(UNSEEN)));
     let parts = parts(page.as_deref(), &cleaned(text), room)?;

@@ -81,7 +81,8 @@ impl Chat {
 
     fn staff(&mut self, act: Act) -> Option<Refusal> {
         let ticket = self.ticket();
-        let act = StaffAct { ticket: ticket.id, by: "王敏".into(), is_lead: false, seen: ticket.n_lines, act };
+        let act =
+            StaffAct { ticket: ticket.id, by: "王敏".into(), is_lead: false, seen: ticket.n_lines, act };
         self.happens(Event::Staff(act)).refusal
     }
 
@@ -258,8 +259,13 @@ fn a_colleague_who_has_not_seen_everything_is_refused_and_nothing_happens() {
     chat.said("外星人来开公司要不要护照");
     let seen = chat.ticket().n_lines;
     chat.said("我改主意了");
-    let act =
-        StaffAct { ticket: chat.ticket().id, by: "李强".into(), is_lead: false, seen, act: Act::Answer("要。".into()) };
+    let act = StaffAct {
+        ticket: chat.ticket().id,
+        by: "李强".into(),
+        is_lead: false,
+        seen,
+        act: Act::Answer("要。".into()),
+    };
     assert_eq!(chat.happens(Event::Staff(act)).refusal, Some(Refusal::Newer));
     assert!(chat.says.is_empty() && chat.ticket().stage == Stage::Waiting);
 }
@@ -428,7 +434,8 @@ fn a_question_of_the_office_takes_the_next_words_and_a_rating_goes_to_the_answer
     let second = chat.ticket();
     assert_ne!(first.id, second.id);
     let ask = Act::AskBack("从哪颗星来？".into());
-    let act = StaffAct { ticket: first.id, by: "王敏".into(), is_lead: false, seen: first.n_lines, act: ask };
+    let act =
+        StaffAct { ticket: first.id, by: "王敏".into(), is_lead: false, seen: first.n_lines, act: ask };
     chat.happens(Event::Staff(act));
     chat.said("火星");
     assert_eq!(chat.memory.ticket(first.id).unwrap().stage, Stage::Working);

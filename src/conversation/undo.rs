@@ -33,8 +33,11 @@ pub(super) fn remember(turn: &mut Turn<'_>, before: Ticket, stage: Stage, until:
 
 /// Takes an answer back, and with it what the ticket became by it.
 pub(super) fn take_back(turn: &mut Turn<'_>, act: &StaffAct, delivery: DeliveryId) {
-    let is_it =
-        |held: &Held| held.ticket == act.ticket && held.deliveries.contains(&delivery) && held.until > turn.now.after(MARGIN);
+    let is_it = |held: &Held| {
+        held.ticket == act.ticket
+            && held.deliveries.contains(&delivery)
+            && held.until > turn.now.after(MARGIN)
+    };
     let Some(at) = turn.memory.revocable.iter().position(is_it) else {
         return turn.refusal = Some(Refusal::Left);
     };

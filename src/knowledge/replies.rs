@@ -49,7 +49,10 @@ fn check(replies: Vec<CannedReply>) -> Result<Vec<CannedReply>, String> {
             return Err(format!("第 {} 条常用语的 name 要有 1–{MAX_NAME_CHARS} 个字", n + 1));
         }
         if reply.text.trim().is_empty() || reply.text.len() > MAX_REPLY {
-            return Err(format!("常用语“{name}”的 text 要有 1–{MAX_REPLY} 字节（约 {} 个字）", MAX_REPLY / 3));
+            return Err(format!(
+                "常用语“{name}”的 text 要有 1–{MAX_REPLY} 字节（约 {} 个字）",
+                MAX_REPLY / 3
+            ));
         }
         if replies[..n].iter().any(|other| other.name.trim() == name) {
             return Err(format!("有两条常用语都叫“{name}”"));

@@ -5,17 +5,17 @@ mod list;
 mod sled;
 mod sled_board;
 mod sled_bulletin;
+mod sled_deliveries;
 mod sled_home;
 mod sled_keys;
 mod sled_ledger;
 mod sled_numbers;
 mod sled_people;
 mod sled_shared;
+mod sled_turns;
 mod sled_writer;
 
-pub use self::list::{
-    Counts, Cursor, Draft, Filter, MAX_PAGE, Page, Query, SavedView, Shelf, Sort, View,
-};
+pub use self::list::{Counts, Cursor, Draft, Filter, MAX_PAGE, Page, Query, SavedView, Shelf, Sort, View};
 pub use self::sled::SledStore;
 
 use crate::access::Sight;

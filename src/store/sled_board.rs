@@ -138,7 +138,11 @@ impl Row {
             snoozed: seconds(ticket.snoozed_until),
             answered: seconds(ticket.first_answered_at),
             closed: seconds(ticket.closed_at),
-            assignee: ticket.assignee.as_ref().and_then(|name| names.number(name, NOBODY.into())).unwrap_or(NOBODY),
+            assignee: ticket
+                .assignee
+                .as_ref()
+                .and_then(|name| names.number(name, NOBODY.into()))
+                .unwrap_or(NOBODY),
             category: category_number(ticket.category),
             main: Departments::of(ticket.department),
             helpers: ticket.helpers,
@@ -236,7 +240,10 @@ impl<'q> Looked<'q> {
 
     fn watches(&self, row: &Row, inner: &Inner) -> bool {
         row.has(WATCHED)
-            && inner.watchers.get(&row.id).is_some_and(|names| names.iter().any(|name| self.names.contains(name)))
+            && inner
+                .watchers
+                .get(&row.id)
+                .is_some_and(|names| names.iter().any(|name| self.names.contains(name)))
     }
 
     fn sees(&self, row: &Row, inner: &Inner) -> bool {

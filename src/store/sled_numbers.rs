@@ -7,9 +7,9 @@ use super::sled_writer::{Disk, read_u64};
 use super::{MAX_FACTS, Result, StoreError};
 use crate::access::Sight;
 use crate::clock::Timestamp;
-use crate::numbers::{DayCount, Fact};
 use crate::conversation::{Step, Told};
 use crate::knowledge::Category;
+use crate::numbers::{DayCount, Fact};
 use crate::ticket::{Began, Number, Ticket, TicketId};
 use jiff::civil::Date;
 

@@ -1,15 +1,15 @@
 //! The staff console: its routes and what it works with. Knows which page is where; each page knows the rest.
 
 use super::code_page::Halves;
+use super::error::WebError;
 use super::factor_page::Shown;
 use super::form::FormKeys;
 use super::login::Checker;
 use super::qr_page::Codes;
-use super::session::SECOND_FACTOR;
-use super::throttle::Throttle;
-use super::error::WebError;
 use super::reveal::Reveals;
+use super::session::SECOND_FACTOR;
 use super::session::StaffUser;
+use super::throttle::Throttle;
 use super::{
     SetupLink, account_page, audit_page, bulk, code_page, composing, doctor_page, error, factor_page, files,
     inbox, intake_page, knowledge_page, live_page, login, numbers_page, page, qr_page, search_page, setup,

@@ -138,7 +138,8 @@ pub(super) async fn submit(
     let form = Multipart::from_request(Request::from_parts(parts, body), &hall).await;
     let sent = read(form.map_err(|_| WebError::BadForm)?).await?;
     let refuse = async |status, why: String| {
-        let draft = Draft { text: sent.text.replace("\r\n", "\n"), note: sent.note.clone(), ..Draft::default() };
+        let draft =
+            Draft { text: sent.text.replace("\r\n", "\n"), note: sent.note.clone(), ..Draft::default() };
         let shown = (sent.seen.parse().ok(), own_list(&sent.list), draft);
         shown_again(&hall, &user, &ticket, shown, (status, why)).await
     };

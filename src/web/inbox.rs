@@ -309,7 +309,8 @@ async fn live(hall: &Hall, user: &StaffUser, asked: &Asked) -> Result<InboxLive,
         next: page.next.map(|next| asked.with(|asked| asked.after = cursor_text(next))).unwrap_or_default(),
         empty: empty(&query, asked.n_filters() > 0, is_first),
         n_filters: asked.n_filters(),
-        unfiltered: Asked { view: asked.view.clone(), shelf: asked.shelf.clone(), ..Asked::default() }.address(),
+        unfiltered: Asked { view: asked.view.clone(), shelf: asked.shelf.clone(), ..Asked::default() }
+            .address(),
         views,
         saved: saved.collect(),
         shelves,
@@ -342,9 +343,13 @@ fn empty(query: &Query, filtered: bool, is_first: bool) -> [&'static str; 2] {
     match (query.view, query.shelf) {
         _ if !is_first => ["后面没有了", ""],
         _ if filtered => ["没有符合条件的单子", "可以去掉一些筛选条件再看。"],
-        (View::CallBacks, _) => ["没有要回访的单子", "办结的第二天，微信里问不到的，会放在这里，请打电话回访。"],
+        (View::CallBacks, _) => {
+            ["没有要回访的单子", "办结的第二天，微信里问不到的，会放在这里，请打电话回访。"]
+        }
         (View::ForLead, _) => ["没有等您决定的单子", "延期申请、第二次退回的、不满意的，会放在这里。"],
-        (View::Watched, _) => ["还没有关注的单子", "在单子里点“关注”，或者同事在备注里 @ 您，就会出现在这里。"],
+        (View::Watched, _) => {
+            ["还没有关注的单子", "在单子里点“关注”，或者同事在备注里 @ 您，就会出现在这里。"]
+        }
         (View::Mine, Shelf::Open) => ["手上没有待办的单子", "从“未分派”里领取，或者等别人指派给您。"],
         (_, Shelf::Open) => ["没有待办的咨询单", "用户要求人工，或者机器人答不上来时，会出现在这里。"],
         (_, Shelf::Answered) => ["没有等待评价的单子", "答复过的单子会放在这里，七天里没有追问就自动办结。"],

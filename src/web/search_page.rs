@@ -112,9 +112,8 @@ fn snippet(lines: &[Line], asked: &str) -> Option<String> {
     let word = asked.split_whitespace().next()?;
     let by_people = lines.iter().rev().filter(|line| !matches!(line.author, Author::Bot | Author::System));
     let mut lines = by_people.filter_map(|line| {
-        let at = line.text.find(word).or_else(|| {
-            normalise(&line.text).contains(&normalise(word)).then_some(0)
-        })?;
+        let at =
+            line.text.find(word).or_else(|| normalise(&line.text).contains(&normalise(word)).then_some(0))?;
         let skipped = line.text[..at].chars().count().saturating_sub(BEFORE);
         let rest: String = line.text.chars().skip(skipped).collect();
         let dots = if skipped > 0 { "…" } else { "" };
@@ -140,7 +139,10 @@ mod tests {
         let long = format!("{}房租能不能减，电话13800138000", "前".repeat(50));
         let lines = [line(Author::Follower, long), line(Author::Bot, "房租减免".into())];
         let shown = snippet(&lines, "房租 减免").unwrap();
-        assert!(shown.starts_with('…') && shown.contains("房租能不能减") && !shown.contains("13800138000"), "{shown}");
+        assert!(
+            shown.starts_with('…') && shown.contains("房租能不能减") && !shown.contains("13800138000"),
+            "{shown}"
+        );
         assert_eq!(snippet(&lines, "社保"), None);
     }
 }

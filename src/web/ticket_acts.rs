@@ -46,7 +46,9 @@ pub(super) async fn asked(
         "claim" => Act::Claim,
         "assign" => match fields.trimmed("to") {
             "" => Act::Assign(None),
-            name if colleagues.iter().any(|colleague| colleague == name) => Act::Assign(Some(name.to_owned())),
+            name if colleagues.iter().any(|colleague| colleague == name) => {
+                Act::Assign(Some(name.to_owned()))
+            }
             _ => return Ok(Err("没有这位同事，请重新选择。".into())),
         },
         "transfer" => Act::Transfer(department()?, reason),
@@ -129,13 +131,16 @@ async fn merge(hall: &Hall, sight: &Sight, typed: &str) -> Result<Result<Act, St
 pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode, String) {
     use StatusCode as S;
     let (status, sentence) = match refusal {
-        Refusal::Newer => (S::CONFLICT, "您打开页面之后又有新内容，还没有发出。请看过标出的新内容，改好后再按一次。"),
+        Refusal::Newer => {
+            (S::CONFLICT, "您打开页面之后又有新内容，还没有发出。请看过标出的新内容，改好后再按一次。")
+        }
         Refusal::Over => (S::CONFLICT, "这张单子已经办结、并单或者记满了，没有做成。"),
-        Refusal::Gone => (
-            S::CONFLICT,
-            "这张单子太旧，已经不能再往里写，没有做成。请让用户重新提问，或直接联系用户。",
-        ),
-        Refusal::Empty if act == "close" => (S::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。"),
+        Refusal::Gone => {
+            (S::CONFLICT, "这张单子太旧，已经不能再往里写，没有做成。请让用户重新提问，或直接联系用户。")
+        }
+        Refusal::Empty if act == "close" => {
+            (S::UNPROCESSABLE_ENTITY, "还没有答复过，办结前请写一句给用户的话。")
+        }
         Refusal::Empty => (S::UNPROCESSABLE_ENTITY, "还没有写内容。"),
         Refusal::NoPage => (
             S::UNPROCESSABLE_ENTITY,
@@ -146,9 +151,10 @@ pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode,
             "已有很多条消息在等用户来信，没有发出。请等用户写来、收到前面的之后再答，或直接打电话。",
         ),
         Refusal::TooLong(room) => return too_long(*room, text),
-        Refusal::NoWechat => {
-            (S::UNPROCESSABLE_ENTITY, "提问的人不在微信里，没有发出。请打电话告诉对方，再按“已电话答复”记下来。")
-        }
+        Refusal::NoWechat => (
+            S::UNPROCESSABLE_ENTITY,
+            "提问的人不在微信里，没有发出。请打电话告诉对方，再按“已电话答复”记下来。",
+        ),
         Refusal::Same => (S::CONFLICT, "已经是这样了，没有变动。"),
         Refusal::NoReason => (S::UNPROCESSABLE_ENTITY, "请写明理由或情况。"),
         Refusal::Settled => (S::CONFLICT, "值班负责人已经裁定由本部门办理，不能再转办。"),

@@ -94,7 +94,8 @@ pub(super) async fn side(
         others.map(Department::name).collect()
     };
     let transfer = Act::Transfer(ticket.department, String::new());
-    let may_transfer = is_open && !ticket.is_settled && ticket.for_lead != Some(ForLead::Disputed) && may(&transfer);
+    let may_transfer =
+        is_open && !ticket.is_settled && ticket.for_lead != Some(ForLead::Disputed) && may(&transfer);
     let decide = Act::Decide(ticket.department, String::new());
     let may_decide = ticket.for_lead == Some(ForLead::Disputed) && may(&decide);
     let shown = hall.reveals.holds(user, ticket, hall.now());
@@ -113,19 +114,19 @@ pub(super) async fn side(
         transfers: names(may_transfer, Some(ticket.department)),
         decides: names(may_decide, None),
         helpers: match may(&Act::Share(Departments::default())) {
-            true => named(
-                names(true, Some(ticket.department)).into_iter().map(str::to_owned).collect(),
-                |name| Department::by_name(name).is_some_and(|one| ticket.helpers.has(one)),
-            ),
+            true => {
+                named(names(true, Some(ticket.department)).into_iter().map(str::to_owned).collect(), |name| {
+                    Department::by_name(name).is_some_and(|one| ticket.helpers.has(one))
+                })
+            }
             false => Vec::new(),
         },
         asked_for: ticket.extension.as_ref().map(|asked| moment(asked.at, hall.now())).unwrap_or_default(),
         extension: ticket.extension.clone(),
         may_grant: may(&Act::DecideExtension(true, String::new())),
-        categories: named(
-            Category::ALL.into_iter().map(|one| one.name().to_owned()).collect(),
-            |name| name == ticket.category.name(),
-        ),
+        categories: named(Category::ALL.into_iter().map(|one| one.name().to_owned()).collect(), |name| {
+            name == ticket.category.name()
+        }),
         labels: ticket.labels.join("，"),
         known_labels: hall.store().labels().await?,
         watches: ticket.watchers.contains(&user.staff.name),
@@ -157,7 +158,8 @@ fn snoozes(hall: &Hall) -> Vec<(String, &'static str)> {
     let handbook = hall.console.desk.handbook();
     let mut at = hall.now();
     let mut moments = Vec::new();
-    for (n_days, name) in [(1, "下个工作日 10:00"), (2, "三个工作日后"), (2, "五个工作日后")] {
+    for (n_days, name) in [(1, "下个工作日 10:00"), (2, "三个工作日后"), (2, "五个工作日后")]
+    {
         for _ in 0..n_days {
             at = handbook.calendar.next_workday(at);
         }

@@ -28,7 +28,8 @@ async fn asked(house: &House, name: &str, question: &str, department: Department
 }
 
 async fn ticket_of(house: &House, path: &str) -> Ticket {
-    let tickets = house.store().tickets(&Query { limit: 100, now: house.clock.now(), ..Query::default() }).await;
+    let tickets =
+        house.store().tickets(&Query { limit: 100, now: house.clock.now(), ..Query::default() }).await;
     let mut all = tickets.unwrap().tickets;
     for shelf in xinqi::store::Shelf::ALL {
         let query = Query { shelf, limit: 100, now: house.clock.now(), ..Query::default() };
@@ -56,7 +57,8 @@ async fn another_departments_ticket_is_nowhere_until_it_is_shared() {
 
     assert_eq!(rows(&union.page("/console").await), 1);
     assert_eq!(union.get(&ticket).await.status, 200);
-    for view in ["", "?view=free", "?view=dept", "?shelf=done", "?dept=%E9%95%87%E6%80%BB%E5%B7%A5%E4%BC%9A"] {
+    for view in ["", "?view=free", "?view=dept", "?shelf=done", "?dept=%E9%95%87%E6%80%BB%E5%B7%A5%E4%BC%9A"]
+    {
         assert_eq!(rows(&finance.page(&format!("/console{view}")).await), 0, "{view}");
     }
     assert_eq!(finance.get(&ticket).await.status, 404);
@@ -66,7 +68,13 @@ async fn another_departments_ticket_is_nowhere_until_it_is_shared() {
     house.found().await;
     assert!(union.page(search).await.body.contains(number));
     assert!(!finance.page(search).await.body.contains(number));
-    assert!(!finance.page(&format!("/console/search?q={number}")).await.body.contains(&format!("tickets/{number}")));
+    assert!(
+        !finance
+            .page(&format!("/console/search?q={number}"))
+            .await
+            .body
+            .contains(&format!("tickets/{number}"))
+    );
     let acted = finance.uses("/console", &ticket, &[("act", "claim"), ("seen", "9")]).await;
     assert_eq!(acted.status, 404);
     let draft = finance.uses("/console", &format!("{ticket}/draft"), &[("text", "x"), ("n", "1")]).await;
@@ -80,7 +88,8 @@ async fn another_departments_ticket_is_nowhere_until_it_is_shared() {
     assert_eq!(finance.get(&ticket).await.status, 200);
     house.found().await;
     assert!(finance.page(search).await.body.contains(number));
-    let moved = does(&finance, &ticket, &[("act", "transfer"), ("department", "财政所"), ("reason", "x")]).await;
+    let moved =
+        does(&finance, &ticket, &[("act", "transfer"), ("department", "财政所"), ("reason", "x")]).await;
     assert_eq!(moved.status, 403, "who assists does not hand it on");
 }
 
@@ -172,7 +181,8 @@ async fn an_answer_waits_ten_seconds_and_can_be_taken_back_with_its_words() {
     house.after(Duration::from_secs(9)).await;
     assert!(house.custom("ming").is_empty());
     let page = wang.page(&ticket).await;
-    let delivery = page.body.split("name=\"takeback\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let delivery =
+        page.body.split("name=\"takeback\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert_eq!(wang.fill(&page, &ticket, &[("takeback", &delivery)]).await.status, 303);
     house.after(Duration::from_secs(60)).await;
     assert!(house.custom("ming").is_empty(), "it never left");
@@ -182,7 +192,8 @@ async fn an_answer_waits_ten_seconds_and_can_be_taken_back_with_its_words() {
 
     assert_eq!(does(&wang, &ticket, &[("act", "answer"), ("text", "对的答复")]).await.status, 303);
     let page = wang.page(&ticket).await;
-    let delivery = page.body.split("name=\"takeback\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let delivery =
+        page.body.split("name=\"takeback\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     house.after(Duration::from_secs(10)).await;
     house.receives("ming", "对的答复").await;
     let late = wang.fill(&page, &ticket, &[("takeback", &delivery)]).await;
@@ -206,13 +217,20 @@ async fn a_draft_is_kept_for_each_and_nothing_older_comes_back() {
     assert_eq!(save(&wang, "写到", "1").await.status, 409, "an older save comes late");
     assert!(wang.page(&ticket).await.text().contains("写到一半多一点</textarea>"));
     assert!(wang.page("/console").await.text().contains("草稿："));
-    assert!(!li.page(&ticket).await.text().contains("写到一半") && !li.page("/console").await.text().contains("草稿："));
+    assert!(
+        !li.page(&ticket).await.text().contains("写到一半")
+            && !li.page("/console").await.text().contains("草稿：")
+    );
     // A colleague takes the ticket over; the draft stays.
     assert_eq!(does(&li, &ticket, &[("act", "claim")]).await.status, 303);
     assert!(wang.page(&ticket).await.text().contains("写到一半多一点</textarea>"));
     let sent = does(&wang, &ticket, &[("act", "answer"), ("text", "写完了"), ("n", "3")]).await;
     assert_eq!(sent.status, 303);
-    assert_eq!(save(&wang, "写到一半多一点", "3").await.status, 409, "a save that was on its way when it was sent");
+    assert_eq!(
+        save(&wang, "写到一半多一点", "3").await.status,
+        409,
+        "a save that was on its way when it was sent"
+    );
     assert!(!wang.page(&ticket).await.text().contains("写到一半"));
     let id = ticket_of(&house, &ticket).await.id;
     let kept: Draft = house.store().draft("王敏", id).await.unwrap().unwrap();
@@ -226,7 +244,10 @@ async fn what_would_be_sent_is_shown_letter_by_letter() {
     let ticket = house.asks_staff("ming", UNKNOWN).await;
     let draft = format!("{ticket}/draft");
     let shown = wang.uses(&ticket, &draft, &[("text", "请带执照来"), ("n", "1")]).await.text();
-    assert_eq!(does(&wang, &ticket, &[("act", "answer"), ("text", "请带执照来"), ("n", "2")]).await.status, 303);
+    assert_eq!(
+        does(&wang, &ticket, &[("act", "answer"), ("text", "请带执照来"), ("n", "2")]).await.status,
+        303
+    );
     house.receives("ming", "请带执照来").await;
     let received = house.custom("ming").remove(0);
     assert!(shown.contains(&received), "{shown}\n— but —\n{received}");
@@ -253,7 +274,8 @@ async fn a_call_is_written_down_answered_by_phone_and_called_back() {
     assert!(empty.body.contains("value=\"王女士\""), "nothing is lost");
     let key = wang.page("/console/new").await.hidden("key");
     let fields = [&[("key", key.as_str())], &fields[..]].concat();
-    let (first, second) = (wang.post("/console/new", &fields).await, wang.post("/console/new", &fields).await);
+    let (first, second) =
+        (wang.post("/console/new", &fields).await, wang.post("/console/new", &fields).await);
     let ticket = first.header("location").unwrap().split('?').next().unwrap().to_owned();
     assert_eq!(second.header("location"), first.header("location"), "a double click is one ticket");
     assert_eq!(rows(&wang.page("/console").await), 1);
@@ -327,7 +349,8 @@ async fn a_list_is_kept_under_a_name_and_pages_by_cursor() {
     }
     let page = wang.page("/console?sort=newest").await;
     assert_eq!(rows(&page), 40);
-    let next = page.body.split("id=\"next\" class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let next =
+        page.body.split("id=\"next\" class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
     let rest = wang.page(&next.replace("&#38;", "&").replace("&amp;", "&")).await;
     assert_eq!(rows(&rest), 5);
     let kept = [("name", "最新的"), ("here", "/console?sort=newest")];
@@ -346,7 +369,8 @@ async fn what_changes_is_heard_by_those_who_may_and_after_a_pause_from_the_curso
     let union = house.colleague_as("工会小王", Role::Agent, Some(Department::Union)).await;
     let finance = house.colleague_as("财政小李", Role::Agent, Some(Department::Finance)).await;
     let ticket = asked(&house, "ming", LABOUR, Department::Union).await;
-    let cursor = |page: &Answer| page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let cursor =
+        |page: &Answer| page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let (unions, finances) = (cursor(&union.page("/console").await), cursor(&finance.page("/console").await));
     house.said("ming", "还有一点要补充").await;
     let heard = union.hears(&format!("/console/live?fragment=1&after={unions}"), None).await;
@@ -402,12 +426,19 @@ async fn every_deed_is_in_the_chain_and_the_chain_survives_a_restart_and_a_rewri
     let what: Vec<&str> = about.map(|entry| entry.deed.what.as_str()).collect();
     assert_eq!(what, ["领取", "内部备注", "答复", "办结"]);
     assert!(wang.page("/console/audit").await.text().contains("内部备注"));
-    assert!(!entries.iter().any(|entry| format!("{:?}", entry.deed).contains("护照")), "no words of followers'");
+    assert!(
+        !entries.iter().any(|entry| format!("{:?}", entry.deed).contains("护照")),
+        "no words of followers'"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_is_on_no_page_of_the_followers() {
-    let house = House::open_with(&[("XINQI_PUBLIC_URL", "https://zixun.example.cn"), ("XINQI_TRUSTED_PROXIES", "127.0.0.1/32")]).await;
+    let house = House::open_with(&[
+        ("XINQI_PUBLIC_URL", "https://zixun.example.cn"),
+        ("XINQI_TRUSTED_PROXIES", "127.0.0.1/32"),
+    ])
+    .await;
     let said = house.said_with_links("ming", UNKNOWN).await;
     let number = number_in(&xinqi::bubble::plain(&said));
     let id = house.store().tickets(&Query { limit: 9, ..Query::default() }).await.unwrap().tickets[0].id;

@@ -49,6 +49,8 @@ fn settle(mut command: Command, data_dir: &Path) -> Command {
         // Who logs in here does it to see something else.
         .env("XINQI_CONSOLE__SECOND_FACTOR", "optional")
         // The system picks a free port and the service prints it: nobody can take it in between.
+        // Long enough to be taken back, short enough to be waited for.
+        .env("XINQI_TICKETS__UNDO_S", "2")
         .env("XINQI_LISTEN", "127.0.0.1:0")
         .env("XINQI_LOG", "error");
     command

@@ -11,7 +11,7 @@ use xinqi::conversation::{
     Cause, Channel, Exchange, Memory, NUMBER, Reply, Rung, RungResult, Say, Settlement, Step,
 };
 use xinqi::knowledge::{Category, Department};
-use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, View, SledStore, Store, Turn};
+use xinqi::store::{Bookmark, Commit, Place, Query, Shelf, SledStore, Store, Turn, View};
 use xinqi::ticket::{Author, Change, DeliveryId, FollowerId, Line, Number, Stage, Ticket, TicketId};
 
 const NOW: Timestamp = Timestamp::from_s(1_795_485_600);
@@ -339,7 +339,14 @@ async fn after_an_erasure_nothing_of_theirs_is_kept_or_taken_in_and_others_keep_
         let memory = store.recall(ming).await.unwrap();
         let step = xinqi::conversation::erasure(&memory);
         assert_eq!(step.erases, Some(vec![TicketId(1)]));
-        let erasing = Turn { cause: Cause(2), follower: ming, made_from: memory.version, at: later(1), step, deed: None };
+        let erasing = Turn {
+            cause: Cause(2),
+            follower: ming,
+            made_from: memory.version,
+            at: later(1),
+            step,
+            deed: None,
+        };
         done(&*store, erasing).await;
 
         assert_eq!(store.known_follower("o1").await.unwrap(), None);

@@ -166,7 +166,8 @@ impl Visitor {
     pub async fn hears(&self, path: &str, last: Option<&str>) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let resumed = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let head = format!("{}\r\nHost: {}\r\n{resumed}\r\n", self.head(&format!("GET {path}")), self.address);
+        let head =
+            format!("{}\r\nHost: {}\r\n{resumed}\r\n", self.head(&format!("GET {path}")), self.address);
         stream.write_all(head.as_bytes()).await.unwrap();
         let (mut said, mut piece) = (String::new(), [0; 1_024]);
         let listening = async {

@@ -194,7 +194,7 @@ async fn a_message_counts_once_at_once_late_and_after_a_restart() {
     let wang = house.colleague("王敏").await;
     let queue = wang.page("/console").await;
     let number = number_in(&first);
-    assert_eq!(queue.body.matches("<li class=\"row\">").count(), 1, "{}", queue.body);
+    assert_eq!(queue.body.matches("<li class=\"row\" data-row>").count(), 1, "{}", queue.body);
     assert!(queue.body.contains(&number));
 }
 
@@ -227,7 +227,7 @@ async fn however_three_deliveries_and_a_restart_interleave_there_is_one_ticket_a
     }
     let wang = house.colleague("王敏").await;
     let queue = wang.page("/console").await;
-    assert_eq!(queue.body.matches("<li class=\"row\">").count(), orders.len());
+    assert_eq!(queue.body.matches("<li class=\"row\" data-row>").count(), orders.len());
     for (order, said) in orders.iter().zip(&replies) {
         assert!(said.len() == 3 && said[0].contains("编号："), "{order:?}: {said:?}");
         assert!(said.iter().all(|one| *one == said[0]), "{order:?}: {said:?}");

@@ -17,7 +17,8 @@ fn asked() -> Chat {
 impl Chat {
     fn lead(&mut self, act: Act) -> Option<Refusal> {
         let ticket = self.ticket();
-        let act = StaffAct { ticket: ticket.id, by: "赵主任".into(), is_lead: true, seen: ticket.n_lines, act };
+        let act =
+            StaffAct { ticket: ticket.id, by: "赵主任".into(), is_lead: true, seen: ticket.n_lines, act };
         self.happens(Event::Staff(act)).refusal
     }
 
@@ -103,7 +104,11 @@ fn more_time_is_asked_for_before_the_deadline_and_the_follower_is_told() {
     let ticket = chat.ticket();
     assert_eq!(ticket.deadline, HANDBOOK.1.days_later(due, 2));
     assert_eq!((ticket.n_extensions, chat.says.len()), (1, n_says + 1));
-    assert!(chat.last_said().contains("延期") && chat.last_said().contains("11月26日"), "{}", chat.last_said());
+    assert!(
+        chat.last_said().contains("延期") && chat.last_said().contains("11月26日"),
+        "{}",
+        chat.last_said()
+    );
     chat.after(DAY * 9);
     assert_eq!(chat.lead(Act::AskExtension(1, because("忘了"))), Some(Refusal::TooLate));
 }
@@ -134,7 +139,10 @@ fn an_answer_can_be_taken_back_until_it_leaves_and_the_ticket_is_as_before() {
     chat.after(Duration::from_secs(8));
     assert_eq!(chat.staff(Act::TakeBack(say.delivery)), None);
     let ticket = chat.ticket();
-    assert_eq!((ticket.stage, ticket.deadline, ticket.owed_since), (before.stage, before.deadline, before.owed_since));
+    assert_eq!(
+        (ticket.stage, ticket.deadline, ticket.owed_since),
+        (before.stage, before.deadline, before.owed_since)
+    );
     assert_eq!((ticket.answered_at, ticket.first_answered_at), (None, None));
     assert!(matches!(chat.settles.last(), Some((id, Settlement::Withdrawn(_))) if *id == say.delivery));
     assert_eq!(chat.staff(Act::TakeBack(say.delivery)), Some(Refusal::Left), "once");
@@ -212,7 +220,11 @@ fn the_day_after_closing_the_account_asks_how_it_was_or_staff_call() {
     chat.now = at;
     chat.happens(Event::TimePassed);
     assert_eq!(chat.ticket().call_back, CallBack::Done);
-    assert!(chat.last_said().contains("回访") && chat.last_said().contains("解决了吗"), "{}", chat.last_said());
+    assert!(
+        chat.last_said().contains("回访") && chat.last_said().contains("解决了吗"),
+        "{}",
+        chat.last_said()
+    );
     assert!(chat.said("4").contains("满意"));
     assert_eq!(chat.ticket().rating, Some(Rating::GOOD));
 
@@ -237,7 +249,10 @@ fn a_note_reaches_no_follower_and_whom_it_calls_follows_the_ticket() {
     assert_eq!(chat.staff(note), None);
     let ticket = chat.ticket();
     assert_eq!((chat.says.len(), ticket.stage), (n_says, Stage::Waiting));
-    assert_eq!((ticket.watchers.as_slice(), ticket.mentioned.as_slice()), (&["李强".to_owned()][..], &["李强".to_owned()][..]));
+    assert_eq!(
+        (ticket.watchers.as_slice(), ticket.mentioned.as_slice()),
+        (&["李强".to_owned()][..], &["李强".to_owned()][..])
+    );
     let act = StaffAct { ticket: ticket.id, by: "李强".into(), is_lead: false, seen: 0, act: Act::Claim };
     chat.happens(Event::Staff(act));
     assert!(chat.ticket().mentioned.is_empty(), "who does something has seen it");
@@ -260,7 +275,8 @@ fn what_is_put_aside_comes_back_with_the_followers_next_word() {
 #[test]
 fn a_call_is_a_ticket_like_any_other_and_what_was_said_on_the_phone_is_written_down() {
     let mut chat = Chat::begin();
-    let profile = Profile { alias: Some("王女士".into()), phone: Some("13800138000".into()), ..Profile::default() };
+    let profile =
+        Profile { alias: Some("王女士".into()), phone: Some("13800138000".into()), ..Profile::default() };
     let intake = Intake {
         by: "王敏".into(),
         origin: Origin::Phone,
@@ -274,7 +290,10 @@ fn a_call_is_a_ticket_like_any_other_and_what_was_said_on_the_phone_is_written_d
     assert_eq!(chat.happens(Event::Lodged(empty)).refusal, Some(Refusal::Empty));
     assert_eq!(chat.happens(Event::Lodged(intake)).refusal, None);
     let ticket = chat.ticket();
-    assert_eq!((ticket.origin, ticket.department, ticket.is_confidential), (Origin::Phone, Department::Finance, true));
+    assert_eq!(
+        (ticket.origin, ticket.department, ticket.is_confidential),
+        (Origin::Phone, Department::Finance, true)
+    );
     assert!(ticket.contact.unwrap().contains("13800138000"));
     assert_eq!(ticket.watchers, ["王敏"]);
     assert_eq!(chat.staff(Act::Answer("要。".into())), Some(Refusal::NoWechat));
@@ -316,7 +335,8 @@ impl Two {
 
     fn staff(&mut self, at: usize, act: Act) -> Option<Refusal> {
         let ticket = self.0[at].ticket();
-        let act = StaffAct { ticket: ticket.id, by: "王敏".into(), is_lead: false, seen: ticket.n_lines, act };
+        let act =
+            StaffAct { ticket: ticket.id, by: "王敏".into(), is_lead: false, seen: ticket.n_lines, act };
         let step = self.0[at].happens(Event::Staff(act));
         self.carry(step.relays);
         step.refusal

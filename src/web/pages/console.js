@@ -9,8 +9,7 @@
   // ---- The part that is fetched again and again, whenever the stream says that something changed
   let last = "", busy = false, again = false, down = 0, stream = null;
   function show(html) {
-    // Nothing is pulled away from under a finger or a pressed mouse button.
-    if (html === last || live.matches(":active")) return;
+    if (html === last || live.matches(":active")) return; // nothing is pulled away from under a finger
     last = html;
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
     const kept = [...live.querySelectorAll("details[open][id], input:checked[id]")].map((one) => one.id);
@@ -60,8 +59,7 @@
   function chosen() {
     if (!byId("bulk-bar")) return;
     const n = boxes().filter((box) => box.checked).length;
-    byId("bulk-bar").classList.toggle("on", n > 0);
-    byId("n-chosen").textContent = n ? `选中 ${n} 张` : "选中的单子";
+    byId("bulk-bar").classList.toggle("on", n > 0), byId("n-chosen").textContent = n ? `选中 ${n} 张` : "选中的单子";
   }
   byId("bulk")?.addEventListener("click", (event) => {
     if (event.target.name !== "t") return;
@@ -83,8 +81,7 @@
     n.value = Math.max(Number(n.value), Number(byId("preview-body")?.dataset.n ?? 0));
   }
   function typed(event) {
-    clearTimeout(timer);
-    timer = setTimeout(keep, 500);
+    clearTimeout(timer), timer = setTimeout(keep, 500);
     count(), offer(event.target);
   }
   function count() {
@@ -112,7 +109,6 @@
   form?.addEventListener("submit", () => { clearTimeout(timer); n.value = Number(n.value) + 1; });
   if (text) {
     count();
-    // The last words are what matters, unless something is marked as new. The form sticks to the window's lower edge.
     if (byId("fresh")) byId("fresh").scrollIntoView({ behavior: "instant" });
     else scrollTo({ top: form.parentElement.getBoundingClientRect().bottom + scrollY - innerHeight, behavior: "instant" });
   }
