@@ -21,7 +21,6 @@ use xinqi::calendar::Deadline;
 use xinqi::clock::{Clock, Timestamp};
 use xinqi::config::Config;
 use xinqi::conversation::{Cause, Memory, Step};
-use xinqi::desk::Desk;
 use xinqi::knowledge::{Category, Department};
 use xinqi::staff::{Role, Staff};
 use xinqi::store::{Store, Turn};

@@ -35,13 +35,16 @@ pub(super) fn speak(turn: &mut Turn<'_>, act: &StaffAct) {
         }
         Act::AskBack(text) => {
             // The office has asked: what the follower writes next is the reply, whatever else is open.
-            if write(turn, act.ticket, &act.by, text, phrases::ask_frame(&number), Stage::NeedsInfo) {
+            let is_asked =
+                write(turn, act.ticket, &act.by, text, phrases::ask_frame(&number), Stage::NeedsInfo);
+            if is_asked {
                 turn.memory.hold(act.ticket);
             }
         }
         Act::Enclose(enclosure) => enclose(turn, act, enclosure, &number),
         Act::Told(text) => {
-            if told(turn, act, text, Stage::Answered) {
+            let is_noted = told(turn, act, text, Stage::Answered);
+            if is_noted {
                 merge::answer_others(turn, &before, &act.by, text, false);
             }
         }

@@ -231,7 +231,8 @@ impl Ticket {
         (self.contact, self.assignee) = (None, None);
         self.considered.clear();
         self.labels.clear();
-        (self.watchers.clear(), self.mentioned.clear());
+        self.watchers.clear();
+        self.mentioned.clear();
         (self.extension, self.for_lead, self.snoozed_until) = (None, None, None);
         self.merged.clear();
         self.call_back = CallBack::None;

@@ -223,7 +223,7 @@ pub(super) async fn change_password(
     if hall.store().change_staff(name, goes_on, Box::new(change)).await? != Changed::Done {
         return Err(WebError::Expired);
     }
-    hall.audit(&name, "改密码", &name).await?;
+    hall.audit(name, "改密码", name).await?;
     Ok(Redirect::to("/console/account?done=password").into_response())
 }
 
@@ -236,14 +236,14 @@ pub(super) async fn end_sessions(
     let (name, which) = (&form.user.staff.name, form.fields.get("id"));
     if which == "others" {
         hall.store().end_sessions_of(name, Some(form.user.session)).await?;
-        hall.audit(&name, "结束其他登录", &name).await?;
+        hall.audit(name, "结束其他登录", name).await?;
     } else {
         let mine = alive(&hall, &form.user).await?;
         // One that is not there any more has been ended already.
         if let Some((token, session)) = mine.iter().find(|(token, _)| name_of(token) == which) {
             hall.store().end_session(token).await?;
             let about = format!("{}，{}", session.browser, session.address);
-            hall.audit(&name, "结束一个登录", &about).await?;
+            hall.audit(name, "结束一个登录", &about).await?;
         }
     }
     Ok(Redirect::to("/console/account?done=session").into_response())
@@ -269,7 +269,7 @@ pub(super) async fn go_away(State(hall): State<Arc<Hall>>, posted: Posted) -> Re
             true
         };
         hall.store().change_staff(name, None, Box::new(back)).await?;
-        hall.audit(&name, "外出结束", &name).await?;
+        hall.audit(name, "外出结束", name).await?;
         return Ok(Redirect::to("/console/account?done=back").into_response());
     }
     let away = match absence(&form.fields, now) {
@@ -291,7 +291,7 @@ pub(super) async fn go_away(State(hall): State<Arc<Hall>>, posted: Posted) -> Re
         true
     };
     hall.store().change_staff(name, None, Box::new(go)).await?;
-    hall.audit(&name, "外出", &about).await?;
+    hall.audit(name, "外出", &about).await?;
     Ok(Redirect::to("/console/account?done=away").into_response())
 }
 

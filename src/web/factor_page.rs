@@ -135,7 +135,7 @@ async fn begin(
         return Err(WebError::Expired);
     }
     let what = if replaces { "更换第二验证" } else { "开启第二验证" };
-    hall.audit(&user.staff.name, &what, &user.staff.name).await?;
+    hall.audit(&user.staff.name, what, &user.staff.name).await?;
     Ok(Ok(codes))
 }
 

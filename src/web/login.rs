@@ -150,7 +150,7 @@ pub(super) async fn note_failure(
     name: &str,
 ) -> Result<(), WebError> {
     if let Some(until) = hall.throttle.fail(attempt) {
-        hall.audit(&name, "登录失败过多，暂停登录", &format!("{}，到 {until}", visitor.address)).await?;
+        hall.audit(name, "登录失败过多，暂停登录", &format!("{}，到 {until}", visitor.address)).await?;
     }
     Ok(())
 }

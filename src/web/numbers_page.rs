@@ -212,7 +212,7 @@ impl Export {
         let Ok(place) = PLACES.clone().try_acquire_owned() else { return Ok(None) };
         let now = hall.now();
         let (range, _) = range(&query(uri), now.date());
-        let facts = hall.store().facts(&hall.sight(&user).await?, range.from, range.to).await?;
+        let facts = hall.store().facts(&hall.sight(user).await?, range.from, range.to).await?;
         let about = format!(
             "{} 至 {}，{}，{} 张，{how}",
             range.from,

@@ -203,7 +203,7 @@ pub(super) async fn reset_factor(
         Changed::Done | Changed::Unfit => {}
         Changed::Nobody | Changed::LastAdmin => return keep(&hall, &form, NOBODY).await,
     }
-    hall.audit(&form.user.staff.name, "清除第二验证", &name).await?;
+    hall.audit(&form.user.staff.name, "清除第二验证", name).await?;
     Ok(Redirect::to("/console/staff?reset=1").into_response())
 }
 
@@ -218,7 +218,7 @@ pub(super) async fn remove(State(hall): State<Arc<Hall>>, posted: Posted) -> Res
     // Twice the same form: the first one did it.
     if hall.store().remove_staff(name).await? {
         hall.store().end_sessions_of(name, None).await?;
-        hall.audit(&form.user.staff.name, "移除人员", &name).await?;
+        hall.audit(&form.user.staff.name, "移除人员", name).await?;
     }
     Ok(Redirect::to("/console/staff?removed=1").into_response())
 }
