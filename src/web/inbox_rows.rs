@@ -89,7 +89,9 @@ fn row(
     list: &str,
 ) -> Option<Row> {
     let (number, now) = (ticket.number?, hall.now());
-    let by_follower = last.filter(|line| line.author == Author::Follower && !ticket.stage.is_over());
+    // The question somebody wrote down for a caller is the subject already.
+    let is_news = !ticket.stage.is_over() && (ticket.origin == Origin::Wechat || ticket.n_lines > 2);
+    let by_follower = last.filter(|line| line.author == Author::Follower && is_news);
     let owes = hall.console.desk.settings().customer_service
         && ticket.stage.is_open()
         && ticket.origin == Origin::Wechat;

@@ -249,7 +249,7 @@ async fn what_would_be_sent_is_shown_letter_by_letter() {
         303
     );
     house.receives("ming", "请带执照来").await;
-    let received = house.custom("ming").remove(0);
+    let received = xinqi::bubble::plain(&house.custom("ming")[0]);
     assert!(shown.contains(&received), "{shown}\n— but —\n{received}");
     let insert = wang.page("/console/insert?kind=reply&q=%E6%A0%B8%E5%AE%9E").await.text();
     assert!(insert.contains("正在核实"), "{insert}");

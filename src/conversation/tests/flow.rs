@@ -105,7 +105,7 @@ fn more_time_is_asked_for_before_the_deadline_and_the_follower_is_told() {
     assert_eq!(ticket.deadline, HANDBOOK.1.days_later(due, 2));
     assert_eq!((ticket.n_extensions, chat.says.len()), (1, n_says + 1));
     assert!(
-        chat.last_said().contains("延期") && chat.last_said().contains("11月26日"),
+        chat.last_said().contains("延期") && chat.last_said().contains("11月27日"),
         "{}",
         chat.last_said()
     );

@@ -48,10 +48,6 @@
     stream.addEventListener("change", (event) => { live.dataset.live = event.lastEventId; refresh(); });
     stream.onerror = () => { fell(); if (stream.readyState === 2) { refresh(); setTimeout(listen, 5000); } };
   }
-  if (live) {
-    dress(), listen();
-    document.addEventListener("visibilitychange", () => { listen(); refresh(); });
-  }
 
   // ---- Several tickets at once
   let lastBox = "";
@@ -142,6 +138,10 @@
       if (act) event.preventDefault(), act();
     }
   });
+  if (live) {
+    dress(), listen();
+    document.addEventListener("visibilitychange", () => { listen(); refresh(); });
+  }
   const url = new URL(location.href);
   if (url.searchParams.delete("done") === undefined && url.href !== location.href) history.replaceState(null, "", url);
   if (matchMedia("(max-width: 860px)").matches) for (const one of document.querySelectorAll("[data-fold]")) one.open = false;
