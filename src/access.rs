@@ -33,12 +33,13 @@ impl Sight {
             other.away.as_ref().is_some_and(|away| away.deputy == staff.name && now < away.until)
         };
         let others = colleagues.iter().filter(stands_in).map(|other| other.name.clone());
-        let departments = staff.department.map_or(Departments::ALL, Departments::of);
+        let own = staff.department.map_or(Departments::ALL, Departments::of);
         let leads = matches!(staff.role, Role::Lead | Role::Admin);
         Self {
             names: std::iter::once(staff.name.clone()).chain(others).collect(),
-            departments,
-            confidential: if leads { departments } else { Departments::default() },
+            // Who decides between departments has to see what they dispute.
+            departments: if is_duty_lead(staff) { Departments::ALL } else { own },
+            confidential: if leads { own } else { Departments::default() },
         }
     }
 
@@ -161,7 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn the_duty_lead_is_the_desks() {
+    fn the_duty_lead_is_the_desks_and_sees_what_departments_dispute() {
+        let desk = Sight::of(&staff("丙", Role::Lead, Some(Department::Desk)), &[], Timestamp(0));
+        let union = Departments::of(Department::Union);
+        assert!(desk.allows(union, Departments::default(), false, false));
+        assert!(!desk.allows(union, Departments::default(), true, false), "confidential ones stay there");
         assert!(is_duty_lead(&staff("乙", Role::Lead, Some(Department::Desk))));
         assert!(!is_duty_lead(&staff("乙", Role::Lead, Some(Department::Union))));
         assert!(!is_duty_lead(&staff("乙", Role::Agent, None)));

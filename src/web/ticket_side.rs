@@ -8,9 +8,10 @@ use super::words::{moment, number_in_path};
 use crate::access::{self, Sight};
 use crate::conversation::Act;
 use crate::desk::Handbook;
-use crate::knowledge::{Category, Department};
+use crate::knowledge::{Category, Department, EntryId};
 use crate::mask::mask;
 use crate::ticket::{Considered, Departments, Extension, ForLead, Profile, Stage, Ticket};
+use jiff::civil::Date;
 use std::sync::Arc;
 
 /// Of a follower's other tickets so many are listed.
@@ -56,6 +57,8 @@ pub(super) struct Side {
 pub(super) struct Named {
     pub name: String,
     pub here: bool,
+    /// What one should know before choosing it.
+    pub hint: String,
 }
 
 /// Another ticket of the same follower's.
@@ -76,6 +79,8 @@ pub(super) struct Thought {
     pub percent: u8,
     /// The follower has seen it.
     pub shown: bool,
+    /// Why it was considered: the phrasing that is nearest in words.
+    pub nearest: Option<String>,
 }
 
 /// What stands beside this ticket for who looks at it.
@@ -104,12 +109,12 @@ pub(super) async fn side(
         revealed: shown,
         hides: ticket.stage != Stage::Left,
         others: others(&memory.tickets, ticket, sight),
-        thoughts: thoughts(&ticket.considered, &handbook),
+        thoughts: thoughts(ticket, &handbook, hall.now().date()),
         may_work: access::may_work(&user.staff) && ticket.stage != Stage::Left,
         is_open,
         is_over: ticket.stage.is_over(),
         is_merged: ticket.stage == Stage::Merged,
-        colleagues: named(hall.colleagues().await?, |name| ticket.assignee.as_deref() == Some(name)),
+        colleagues: colleagues(hall, ticket).await?,
         may_assign: is_open && may(&Act::Assign(None)),
         transfers: names(may_transfer, Some(ticket.department)),
         decides: names(may_decide, None),
@@ -137,8 +142,20 @@ pub(super) async fn side(
     })
 }
 
+/// Who may be given the ticket; who is away is shown with who stands in.
+async fn colleagues(hall: &Hall, ticket: &Ticket) -> Result<Vec<Named>, WebError> {
+    let now = hall.now();
+    let staff = hall.store().all_staff().await?.into_iter().filter(access::may_work);
+    let named = staff.map(|one| Named {
+        here: ticket.assignee.as_ref() == Some(&one.name),
+        hint: one.away_at(now).map(|away| format!("（外出，由{}代）", away.deputy)).unwrap_or_default(),
+        name: one.name,
+    });
+    Ok(named.collect())
+}
+
 fn named(names: Vec<String>, here: impl Fn(&str) -> bool) -> Vec<Named> {
-    names.into_iter().map(|name| Named { here: here(&name), name }).collect()
+    names.into_iter().map(|name| Named { here: here(&name), name, hint: String::new() }).collect()
 }
 
 fn shown_profile(profile: &Profile, revealed: bool) -> Profile {
@@ -184,8 +201,16 @@ fn others(tickets: &[Ticket], ticket: &Ticket, sight: &Sight) -> Vec<OtherTicket
     others.iter().take(MAX_OTHERS).filter_map(other).collect()
 }
 
-/// What the bot had considered, as links to the entries.
-fn thoughts(considered: &[Considered], handbook: &Handbook) -> Vec<Thought> {
+/// What the bot had considered, as links to the entries, each with the phrasing of it that is nearest to the question.
+fn thoughts(ticket: &Ticket, handbook: &Handbook, today: Date) -> Vec<Thought> {
+    if ticket.considered.is_empty() {
+        return Vec::new();
+    }
+    let asked = handbook.knowledge.ask(&ticket.subject, None, today);
+    let nearest = |id: &EntryId| {
+        let candidate = asked.candidates.iter().find(|candidate| candidate.entry.id == *id)?;
+        candidate.phrase.as_ref().map(|phrase| phrase.to_string())
+    };
     let thought = |considered: &Considered| {
         let entry = handbook.knowledge.entry(&considered.entry);
         Thought {
@@ -193,7 +218,8 @@ fn thoughts(considered: &[Considered], handbook: &Handbook) -> Vec<Thought> {
             href: entry.map(|entry| format!("/console/knowledge/{}", entry.id)),
             percent: considered.percent,
             shown: considered.shown,
+            nearest: nearest(&considered.entry),
         }
     };
-    considered.iter().map(thought).collect()
+    ticket.considered.iter().map(thought).collect()
 }

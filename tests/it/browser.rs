@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
 
-const PASSWORD: &str = "correct horse battery";
-const QUESTION: &str = "外星人开公司要护照吗";
+pub const PASSWORD: &str = "correct horse battery";
+pub const QUESTION: &str = "外星人开公司要护照吗";
 const POLL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -55,13 +55,13 @@ impl Drop for Driver {
 
 /// Somebody at a screen.
 #[derive(Clone)]
-struct Screen {
-    driver: WebDriver,
-    base: String,
+pub struct Screen {
+    pub driver: WebDriver,
+    pub base: String,
 }
 
 /// A service, a browser 1280 wide or a phone 390 wide, and what somebody does with them.
-async fn journey<F: Future<Output = ()> + Send + 'static>(
+pub async fn journey<F: Future<Output = ()> + Send + 'static>(
     phone: bool,
     service: Process,
     walk: impl FnOnce(Screen, Process) -> F,
@@ -101,14 +101,14 @@ async fn journey<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl Screen {
-    async fn opens(&self, address: &str) {
+    pub async fn opens(&self, address: &str) {
         let url =
             if address.starts_with("http") { address.into() } else { format!("{}{address}", self.base) };
         self.driver.goto(url).await.unwrap();
     }
 
     /// The first thing of this selector that can be seen, within ten seconds.
-    async fn finds(&self, css: &str) -> WebElement {
+    pub async fn finds(&self, css: &str) -> WebElement {
         let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL).and_displayed();
         match query.first().await {
             Ok(found) => found,
@@ -117,7 +117,7 @@ impl Screen {
     }
 
     /// Waits until something of this selector holds the text.
-    async fn sees(&self, css: &str, text: &str) -> WebElement {
+    pub async fn sees(&self, css: &str, text: &str) -> WebElement {
         let holds = text.to_owned();
         let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL);
         let query = query.with_text(move |shown: &str| shown.contains(&holds));
@@ -132,16 +132,16 @@ impl Screen {
         body.text().await.unwrap()
     }
 
-    async fn writes(&self, css: &str, text: &str) {
+    pub async fn writes(&self, css: &str, text: &str) {
         self.finds(css).await.send_keys(text).await.unwrap();
     }
 
-    async fn presses(&self, css: &str) {
+    pub async fn presses(&self, css: &str) {
         self.finds(css).await.click().await.unwrap();
     }
 
     /// Follows a link of a page that refreshes itself: one that has been replaced meanwhile is looked for again.
-    async fn follows(&self, css: &str, text: &str) {
+    pub async fn follows(&self, css: &str, text: &str) {
         loop {
             match self.sees(css, text).await.click().await {
                 Ok(()) => return,
@@ -151,7 +151,7 @@ impl Screen {
         }
     }
 
-    async fn logs_in(&self, name: &str) {
+    pub async fn logs_in(&self, name: &str) {
         self.opens("/console/login").await;
         self.writes("#name", name).await;
         self.writes("#password", PASSWORD).await;
@@ -161,20 +161,20 @@ impl Screen {
     }
 
     /// The follower writes and waits for the account's next words.
-    async fn says(&self, text: &str, answer: &str) -> String {
+    pub async fn says(&self, text: &str, answer: &str) -> String {
         self.writes("#draft", text).await;
         self.presses("#send").await;
         self.sees(".row:not(.own) .bubble", answer).await.text().await.unwrap()
     }
 
     /// Whether the page is wider than the screen.
-    async fn scrolls_sideways(&self) -> bool {
+    pub async fn scrolls_sideways(&self) -> bool {
         let wider = "return document.scrollingElement.scrollWidth > document.documentElement.clientWidth";
         self.driver.execute(wider, Vec::new()).await.unwrap().convert().unwrap()
     }
 
     /// A picture for eyes, where somebody wants one: `SHOTS=/tmp/shots cargo test browser`.
-    async fn shoots(&self, name: &str) {
+    pub async fn shoots(&self, name: &str) {
         if let Some(folder) = std::env::var_os("SHOTS") {
             let width = "return document.documentElement.clientWidth";
             let width: u32 = self.driver.execute(width, Vec::new()).await.unwrap().convert().unwrap();
@@ -184,13 +184,13 @@ impl Screen {
     }
 }
 
-fn house() -> (TempDir, Process) {
+pub fn house() -> (TempDir, Process) {
     let dir = tempfile::tempdir().unwrap();
     let service = Process::sandbox(dir.path());
     (dir, service)
 }
 
-fn takes_on(dir: &TempDir, name: &str) {
+pub fn takes_on(dir: &TempDir, name: &str) {
     let added = staff_add(dir.path(), name, "agent", PASSWORD);
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
 }
@@ -239,7 +239,7 @@ async fn the_first_administrator_comes_in_through_the_printed_link() {
 }
 
 /// A follower's unanswered question, asked on this screen.
-async fn asks(screen: &Screen) -> String {
+pub async fn asks(screen: &Screen) -> String {
     screen.opens("/simulator").await;
     screen.sees(".row:not(.own) .bubble", "莘企政策咨询").await;
     number_in(&screen.says(QUESTION, "编号：").await)

@@ -4,6 +4,7 @@
 mod accounts;
 mod architecture;
 mod browser;
+mod browser_office;
 mod bulletin;
 mod colleagues;
 mod console;
