@@ -5,23 +5,28 @@ use crate::clock::Timestamp;
 use crate::conversation::Act;
 use crate::knowledge::Department;
 use crate::staff::{Role, Staff};
-use crate::ticket::{Departments, Ticket};
+use crate::ticket::{Departments, ForLead, Ticket};
 
 /// What somebody sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sight {
     /// Under whose names: their own, and those they stand in for.
     pub names: Vec<String>,
+    /// Where they work.
+    pub own: Departments,
     /// Tickets of these departments, main or assisting.
     pub departments: Departments,
     /// Confidential tickets whose main department is one of these.
     pub confidential: Departments,
+    /// Decides what departments dispute, and sees it (值班负责人).
+    pub decides: bool,
 }
 
 impl Default for Sight {
     /// Everything: for the service itself.
     fn default() -> Self {
-        Self { names: Vec::new(), departments: Departments::ALL, confidential: Departments::ALL }
+        let all = Departments::ALL;
+        Self { names: Vec::new(), own: all, departments: all, confidential: all, decides: true }
     }
 }
 
@@ -37,9 +42,10 @@ impl Sight {
         let leads = matches!(staff.role, Role::Lead | Role::Admin);
         Self {
             names: std::iter::once(staff.name.clone()).chain(others).collect(),
-            // Who decides between departments has to see what they dispute.
-            departments: if is_duty_lead(staff) { Departments::ALL } else { own },
+            own,
+            departments: own,
             confidential: if leads { own } else { Departments::default() },
+            decides: is_duty_lead(staff),
         }
     }
 
@@ -62,7 +68,9 @@ impl Sight {
     /// Whether they see this ticket.
     pub fn sees(&self, ticket: &Ticket) -> bool {
         let main = Departments::of(ticket.department);
-        self.allows(main, ticket.helpers, ticket.is_confidential, self.is_named_in(ticket))
+        let is_disputed = ticket.for_lead == Some(ForLead::Disputed) && !ticket.stage.is_over();
+        (is_disputed && self.decides)
+            || self.allows(main, ticket.helpers, ticket.is_confidential, self.is_named_in(ticket))
     }
 
     /// The ticket is theirs, or they follow it.
@@ -164,9 +172,14 @@ mod tests {
     #[test]
     fn the_duty_lead_is_the_desks_and_sees_what_departments_dispute() {
         let desk = Sight::of(&staff("丙", Role::Lead, Some(Department::Desk)), &[], Timestamp(0));
-        let union = Departments::of(Department::Union);
-        assert!(desk.allows(union, Departments::default(), false, false));
-        assert!(!desk.allows(union, Departments::default(), true, false), "confidential ones stay there");
+        let filed = (crate::knowledge::Category::Labour, Department::Union);
+        let due = crate::calendar::Deadline { at: Timestamp(0), tentative: false };
+        let ids = (crate::ticket::TicketId(1), crate::ticket::FollowerId(1));
+        let mut ticket = Ticket::new(ids.0, ids.1, Timestamp(0), filed, due);
+        ticket.is_confidential = true;
+        assert!(!desk.sees(&ticket));
+        ticket.for_lead = Some(ForLead::Disputed);
+        assert!(desk.sees(&ticket), "or nobody could decide");
         assert!(is_duty_lead(&staff("乙", Role::Lead, Some(Department::Desk))));
         assert!(!is_duty_lead(&staff("乙", Role::Lead, Some(Department::Union))));
         assert!(!is_duty_lead(&staff("乙", Role::Agent, None)));

@@ -4,7 +4,9 @@
 use crate::audit::Deed;
 use crate::calendar::Calendar;
 use crate::clock::{Clock, Timestamp};
-use crate::conversation::{self, Cause, Event, Happening, Intake, Office, Refusal, Settings, StaffAct, Text};
+use crate::conversation::{
+    self, Act, Cause, Event, Happening, Intake, Office, Refusal, Relay, Settings, StaffAct, Text,
+};
 use crate::finding::Finding;
 use crate::knowledge::replies::CannedReply;
 use crate::knowledge::{Asked, Knowledge};
@@ -12,7 +14,7 @@ use crate::live::Live;
 use crate::mailroom::{Arrival, Mailroom};
 use crate::store::{Commit, Result, Store, StoreError, Turn};
 use crate::thinker::Thinker;
-use crate::ticket::{Change, FollowerId, Number, Ticket, TicketId};
+use crate::ticket::{Change, FollowerId, Number, Stage, Ticket, TicketId};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -199,7 +201,7 @@ impl Desk {
             // Words of theirs may be among the questions asked last.
             self.handbook.load().knowledge.forget_questions();
         }
-        self.relay_after(&done).await?;
+        self.relay_after(&done).await;
         Ok(done.reply)
     }
 
@@ -209,9 +211,15 @@ impl Desk {
         let number = ticket.number.map(|number| format!("{}-{number}", number.year)).unwrap_or_default();
         let deed = Deed::new(self.clock.now(), &act.by, act.act.name(), &number);
         let cause = cause(&["form", key]);
+        let describes = matches!(act.act, Act::Describe(_));
         let happening = Happening { cause, follower: ticket.follower, event: Event::Staff(act) };
         let done = self.happen(&happening, Some(deed)).await?;
-        self.relay_after(&done).await?;
+        self.relay_after(&done).await;
+        if let Some(finding) = self.finding.as_ref().filter(|_| describes) {
+            // All of their tickets are found by it.
+            let memory = self.store.recall(ticket.follower).await?;
+            memory.tickets.iter().for_each(|ticket| finding.note(ticket.id));
+        }
         Ok(done.refusal.map_or(Ok(()), Err))
     }
 
@@ -236,26 +244,52 @@ impl Desk {
     }
 
     /// What turns of others have left to be done: each is a turn of the follower it concerns. What a crash interrupts is done
-    /// by the next look; under the same cause it counts once.
+    /// by the next look; under the same cause it counts once. One that fails keeps no other; it is tried again by the next look.
     pub async fn relay(&self) -> Result<()> {
         const MAX_ROUNDS: usize = 8;
         for _ in 0..MAX_ROUNDS {
-            let relays = self.store.relays(64).await?;
-            if relays.is_empty() {
-                return Ok(());
-            }
-            for (seq, relay) in relays {
-                let event = Event::Relayed(relay.what);
+            let mut n_done = 0;
+            for (seq, relay) in self.store.relays(64).await? {
+                let event = Event::Relayed(relay.what.clone());
                 let happening = Happening { cause: relay.cause, follower: relay.follower, event };
-                self.happen(&happening, None).await?;
-                self.store.relayed(seq).await?;
+                let done = match self.happen(&happening, None).await {
+                    Ok(_) => self.after_relay(&relay).await,
+                    Err(error) => Err(error),
+                };
+                match done {
+                    Ok(()) => self.store.relayed(seq).await?,
+                    Err(error) => {
+                        tracing::error!(%error, "what concerns another follower's ticket could not be done");
+                        continue;
+                    }
+                }
+                n_done += 1;
+            }
+            if n_done == 0 {
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn relay_after(&self, done: &Done) -> Result<()> {
-        if done.relays { self.relay().await } else { Ok(()) }
+    /// Whoever has left takes nothing in: who waits for them is told.
+    async fn after_relay(&self, relay: &Relay) -> Result<()> {
+        let Some(back) = relay.in_vain() else { return Ok(()) };
+        let ticket = self.store.ticket(relay.ticket()).await?;
+        if ticket.is_some_and(|ticket| ticket.stage != Stage::Left) {
+            return Ok(());
+        }
+        let event = Event::Relayed(back.what);
+        self.happen(&Happening { cause: back.cause, follower: back.follower, event }, None).await.map(drop)
+    }
+
+    /// The turn itself is done, whatever becomes of what it leads to elsewhere.
+    async fn relay_after(&self, done: &Done) {
+        if done.relays
+            && let Err(error) = self.relay().await
+        {
+            tracing::error!(%error, "what concerns other followers' tickets could not be done; it is tried again");
+        }
     }
 
     async fn happen(&self, happening: &Happening, deed: Option<Deed>) -> Result<Done> {
@@ -284,7 +318,10 @@ impl Desk {
                 return Ok(Done { reply: None, refusal: Some(refusal), relays: false });
             }
             let relays = !step.relays.is_empty();
-            let changed: Vec<Ticket> = step.changes.iter().map(|change| change.ticket.clone()).collect();
+            // Those who saw it before hear of it, too.
+            let before = step.changes.iter().filter_map(|change| memory.ticket(change.ticket.id));
+            let changed: Vec<Ticket> =
+                before.chain(step.changes.iter().map(|change| &change.ticket)).cloned().collect();
             let promises = !step.says.is_empty() || !step.settles.is_empty();
             let (arrived, erased) = (arrivals(&step), step.erases.clone());
             let gone = erased.clone().unwrap_or_default();
@@ -302,7 +339,7 @@ impl Desk {
                     if promises {
                         self.courier.notify_one();
                     }
-                    self.tell(&changed, &gone);
+                    self.tell(&changed, &gone).await?;
                     return Ok(Done { reply, refusal: None, relays });
                 }
                 Commit::Repeated(reply) => {
@@ -317,8 +354,11 @@ impl Desk {
     }
 
     /// Pages that are open hear of what changed, and it can be found as it is now.
-    fn tell(&self, changed: &[Ticket], gone: &[TicketId]) {
+    async fn tell(&self, changed: &[Ticket], gone: &[TicketId]) -> Result<()> {
         changed.iter().for_each(|ticket| self.live.announce(ticket));
+        for id in gone {
+            self.store.ticket(*id).await?.iter().for_each(|husk| self.live.announce(husk));
+        }
         if let Some(finding) = &self.finding {
             changed
                 .iter()
@@ -326,6 +366,7 @@ impl Desk {
                 .chain(gone.iter().copied())
                 .for_each(|id| finding.note(id));
         }
+        Ok(())
     }
 
     /// Has files fetched that arrived, and removes those of tickets that were erased before the turn is acknowledged.

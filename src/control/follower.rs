@@ -1,5 +1,6 @@
 //! One follower by hand: everything that is kept of them, or none of it any more.
 
+use super::BY_COMMAND;
 use crate::audit::Deed;
 use crate::clock::Timestamp;
 use crate::conversation::{self, Cause};
@@ -10,9 +11,6 @@ use serde_json::{Value, json};
 
 /// Others of the same follower may be faster so often.
 const MAX_ATTEMPTS: usize = 100;
-
-/// Who does what is done by hand.
-const BY_COMMAND: &str = "命令行";
 
 async fn known(store: &dyn Store, openid: &str) -> anyhow::Result<FollowerId> {
     let known = store.known_follower(openid).await?;
@@ -50,9 +48,16 @@ pub async fn export(store: &dyn Store, openid: &str) -> anyhow::Result<String> {
         let reply = exchange.reply.text().map(|text| text.to_string());
         json!({ "at": exchange.at.to_string(), "said": &*exchange.asked, "reply": reply })
     });
+    let profile = &memory.profile;
     let all = json!({
         "openid": openid,
         "contact": memory.contact.as_deref(),
+        "profile": {
+            "alias": profile.alias.as_deref(),
+            "phone": profile.phone.as_deref(),
+            "enterprise": profile.enterprise.as_deref(),
+            "building": profile.building.as_deref(),
+        },
         "exchanges": exchanges.collect::<Vec<_>>(),
         "tickets": tickets,
     });
@@ -64,7 +69,8 @@ fn of_ticket(ticket: &Ticket, lines: &[Line]) -> Value {
         let author = match &line.author {
             Author::Follower => "用户",
             Author::Bot => "自动答复",
-            Author::Staff(name) | Author::Note(name) => name,
+            Author::Staff(name) => name,
+            Author::Note(_) => "内部备注",
             Author::System => "系统",
         };
         let file = line.enclosure.as_ref().map(|enclosure| enclosure.name.to_string());

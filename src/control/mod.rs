@@ -4,7 +4,7 @@
 mod follower;
 mod people;
 
-use crate::audit::Check;
+use crate::audit::{Check, Deed};
 use crate::clock::{Clock, Timestamp};
 use crate::conversation::Event;
 use crate::desk::Desk;
@@ -128,7 +128,17 @@ impl Reach {
                 // As unsubscribing does, with all that follows from it.
                 let key = format!("erased by hand {}", self.clock.now().0);
                 self.desk.hear(&openid, &key, Event::Left).await?;
+                let deed = Deed::new(self.clock.now(), BY_COMMAND, "删除用户资料", "");
+                self.store.audit(deed).await?;
                 Ok(ERASED.into())
+            }
+            Command::StoreRewrite => {
+                let done = obey(&*self.store, self.clock.now(), Command::StoreRewrite).await?;
+                // The index has words of theirs, too.
+                if let Some(finding) = self.desk.finding() {
+                    finding.purge().await?;
+                }
+                Ok(done)
             }
             Command::Doctor { account } if account == self.account => {
                 Ok(serde_json::to_string(&self.doctor.examine().await)?)
@@ -157,6 +167,9 @@ const PATIENCE_TO_HEAR: Duration = Duration::from_secs(2);
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
+
+/// Who does what is done by hand, in the audit trail.
+const BY_COMMAND: &str = "命令行";
 
 const ERASED: &str =
     "已删除，附件也已删除。磁盘上的旧字节在下次整理（每日凌晨，或 xinqi store rewrite）时清除";

@@ -1,15 +1,13 @@
 //! Staff by hand: taking on, letting go, helping who has lost password or phone, listing. Knows the sentences a terminal
 //! prints; what a fit name or password is decides `staff`.
 
+use super::BY_COMMAND;
 use crate::audit::Deed;
 use crate::clock::Timestamp;
 use crate::knowledge::Department;
 use crate::staff::{NewPassword, Role, Staff, Unfit};
 use crate::store::{Changed, Store};
 use anyhow::{Context, bail};
-
-/// Who did it, for the audit: whoever may open the control socket.
-const OPERATOR: &str = "命令行";
 
 async fn hashed<T: Send + 'static>(
     make: impl FnOnce([u8; 16]) -> Result<T, Unfit> + Send + 'static,
@@ -48,7 +46,7 @@ pub async fn add(
         store.put_staff(&staff, false).await?;
     }
     let (done, name) = (if known { "已更新" } else { "已添加" }, name.trim());
-    store.audit(Deed::new(now, OPERATOR, "添加或更新人员", &format!("{name}，{}", role.name()))).await?;
+    store.audit(Deed::new(now, BY_COMMAND, "添加或更新人员", &format!("{name}，{}", role.name()))).await?;
     Ok(format!("{done}{}：{name}", role.name()))
 }
 
@@ -58,7 +56,7 @@ pub async fn remove(store: &dyn Store, now: Timestamp, name: &str) -> anyhow::Re
         bail!("没有叫“{name}”的人员");
     }
     store.end_sessions_of(name, None).await?;
-    store.audit(Deed::new(now, OPERATOR, "移除人员", name)).await?;
+    store.audit(Deed::new(now, BY_COMMAND, "移除人员", name)).await?;
     Ok(format!("已移除：{name}，其登录已全部失效"))
 }
 
@@ -82,7 +80,7 @@ pub async fn reset(
     if store.change_staff(name, None, Box::new(change)).await? != Changed::Done {
         bail!("没有叫“{name}”的人员");
     }
-    store.audit(Deed::new(now, OPERATOR, "重置密码和第二验证", name)).await?;
+    store.audit(Deed::new(now, BY_COMMAND, "重置密码和第二验证", name)).await?;
     Ok(format!("已重置：{name}。请用新密码登录；原来的第二验证已清除，登录已全部失效"))
 }
 

@@ -46,7 +46,7 @@ pub(super) fn act(turn: &mut Turn<'_>, act: &StaffAct) {
         Act::CallBack(rating, note) => call_back(turn, act, *rating, note),
         Act::Describe(profile) => describe(turn, act, profile),
         Act::Note(text, called) => note(turn, act, text, called),
-        Act::Claim | Act::Assign(_) | Act::Share(_) | Act::Snooze(_) => give(turn, act),
+        Act::Claim(_) | Act::Assign(_) | Act::Share(_) | Act::Snooze(_) => give(turn, act),
         Act::Label(_) | Act::Watch(_) | Act::Confide(_) | Act::Refile(_) => sort(turn, act),
     }
     if turn.refusal.is_some() {
@@ -110,7 +110,8 @@ fn give(turn: &mut Turn<'_>, act: &StaffAct) {
     let (by, now) = (&act.by, turn.now);
     let Some(ticket) = turn.memory.ticket(act.ticket) else { return };
     match &act.act {
-        Act::Claim => change(turn, act, format!("{by} 开始处理"), |ticket| {
+        Act::Claim(seen) if *seen != ticket.assignee => turn.refusal = Some(Refusal::Taken),
+        Act::Claim(_) => change(turn, act, format!("{by} 开始处理"), |ticket| {
             ticket.assignee = Some(by.clone());
             if ticket.stage == Stage::Waiting {
                 ticket.stage = Stage::Working;
@@ -341,7 +342,8 @@ fn reopen(turn: &mut Turn<'_>, act: &StaffAct, why: &str) {
         take_up_again(ticket, now);
         ticket.deadline = deadline;
     });
-    if turn.memory.held().is_none() {
+    // Nothing of it can be rated any more.
+    if turn.memory.held().is_none_or(|held| held == act.ticket) {
         turn.memory.hold(act.ticket);
     }
 }

@@ -103,8 +103,8 @@ pub struct StaffAct {
 /// The kinds of [`StaffAct`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// Takes it up.
-    Claim,
+    /// Takes it up, from whom it was seen to be with.
+    Claim(Option<String>),
     /// Gives it to somebody, or to nobody.
     Assign(Option<String>),
     /// Hands it to another department (转办), for this reason.
@@ -155,7 +155,7 @@ impl Act {
     /// What the audit trail calls it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Claim => "领取",
+            Self::Claim(_) => "领取",
             Self::Assign(_) => "指派",
             Self::Transfer(..) => "转办",
             Self::Decide(..) => "裁定承办部门",
@@ -245,6 +245,8 @@ pub enum Refusal {
     NoPage,
     /// Who asked is not in WeChat.
     NoWechat,
+    /// Somebody else has taken it up meanwhile.
+    Taken,
     /// It is that already: that department's, that person's.
     Same,
     /// A reason is needed.

@@ -418,8 +418,12 @@ fn points(text: &str) -> Option<Rating> {
 /// The ticket a rating is about: the one whose answer asked for it; for who is in the middle of another one, the ticket
 /// answered last.
 fn rated(turn: &Turn<'_>) -> Option<TicketId> {
+    let leaves =
+        |id: TicketId| turn.memory.revocable.iter().any(|held| held.ticket == id && held.until > turn.now);
     if let State::Rating { ticket, .. } = turn.memory.state {
-        return Some(ticket);
+        // What has not left yet cannot be meant, nor what is being worked on again.
+        let is_told = turn.memory.ticket(ticket).is_some_and(|ticket| !ticket.stage.is_open());
+        return (is_told && !leaves(ticket)).then_some(ticket);
     }
     turn.memory.held()?;
     let lately = |ticket: &&Ticket| {

@@ -100,12 +100,23 @@ fn new_ticket(turn: &Turn<'_>, question: Option<(Text, Vec<Considered>)>, began:
     let filed = asked.as_ref().map_or((Category::Service, Department::Desk), |asked| asked.filed);
     let deadline = turn.office.calendar.deadline(turn.now, turn.office.settings.answer_within);
     Ticket {
-        subject: shorten(&subject, MAX_SUBJECT_CHARS).into(),
+        subject: in_short(&subject).into(),
         contact: turn.memory.contact.clone(),
         considered,
         began,
         ..Ticket::new(turn.cause.ticket(), turn.follower, turn.now, filed, deadline)
     }
+}
+
+/// The subject of a question. A number is not cut: half a telephone number is not known for one, and not hidden.
+fn in_short(text: &str) -> String {
+    let mut signs = text.chars().skip(MAX_SUBJECT_CHARS - 1);
+    let cuts_number = signs.by_ref().take(2).filter(char::is_ascii_digit).count() == 2;
+    if !cuts_number {
+        return shorten(text, MAX_SUBJECT_CHARS);
+    }
+    let kept: String = text.chars().take(MAX_SUBJECT_CHARS - 1).collect();
+    format!("{}…", kept.trim_end_matches(|c: char| c.is_ascii_digit() || " -".contains(c)))
 }
 
 /// The conversation of the last half hour stands at the top of the ticket, then the message that opened it.
@@ -187,7 +198,7 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     } else if &*change.ticket.subject == phrases::NO_QUESTION_YET && text != phrases::WANTS_A_PERSON {
         let asked = office.ask(text, now);
         (change.ticket.category, change.ticket.department) = asked.filed;
-        change.ticket.subject = shorten(text, MAX_SUBJECT_CHARS).into();
+        change.ticket.subject = in_short(text).into();
     }
     let receipt = match &contact {
         Some(_) => phrases::contact_noted(&change.ticket),
@@ -196,7 +207,7 @@ pub(super) fn append(turn: &mut Turn<'_>, id: TicketId, text: &str, with_receipt
     owe(&mut change.ticket, (office, now), deadline);
     let merged = change.ticket.merged_into.filter(|_| change.ticket.stage == Stage::Merged);
     if let (Some((follower, into, _)), Some(from)) = (merged, change.ticket.number) {
-        turn.relay(follower, Relayed::Words { ticket: into, from, text: text.into() });
+        turn.relay(follower, Relayed::Words { ticket: into, from });
     }
     if contact.is_some() {
         (turn.memory.contact, turn.memory.contact_asked) = (contact.clone(), None);

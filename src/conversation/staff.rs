@@ -7,7 +7,7 @@ use super::{merge, phrases, undo};
 use crate::bubble;
 use crate::clock::Timestamp;
 use crate::knowledge::MAX_REPLY;
-use crate::ticket::{Author, CallBack, DeliveryId, Enclosure, Line, Origin, Stage, Ticket, TicketId};
+use crate::ticket::{Author, CallBack, DeliveryId, Enclosure, Line, Origin, Rating, Stage, Ticket, TicketId};
 
 /// So many messages wait for the follower's next word; of those that go into replies, whose texts are kept, fewer.
 pub(super) const MAX_PARKED: usize = 200;
@@ -62,12 +62,14 @@ fn settle(turn: &Turn<'_>, ticket: &mut Ticket, by: &str, stage: Stage) {
         ticket.left_s.get_or_insert(u32::try_from(left.as_secs()).unwrap_or(u32::MAX));
     } else {
         ticket.answered_at = Some(now);
-        ticket.first_answered_at.get_or_insert(now);
+        if ticket.first_answered_at.is_none() {
+            (ticket.first_answered_at, ticket.first_due) = (Some(now), Some(ticket.deadline.at));
+        }
         (ticket.left_s, ticket.extension, ticket.for_lead) = (None, None, None);
     }
     if stage == Stage::Closed {
         ticket.closed_at = Some(now);
-        if ticket.rating.is_none() {
+        if ticket.rating.is_none_or(Rating::is_bad) {
             ticket.call_back = CallBack::Planned(turn.office.calendar.next_workday(now));
         }
     }
@@ -293,7 +295,7 @@ fn close(turn: &mut Turn<'_>, act: &StaffAct, before: &Ticket, text: &str, is_he
     let (now, planned) = (turn.now, turn.office.calendar.next_workday(turn.now));
     if let Some(change) = turn.change(act.ticket) {
         (change.ticket.stage, change.ticket.closed_at) = (Stage::Closed, Some(now));
-        if change.ticket.rating.is_none() {
+        if change.ticket.rating.is_none_or(Rating::is_bad) {
             change.ticket.call_back = CallBack::Planned(planned);
         }
         change.write(line);

@@ -54,13 +54,17 @@ pub(super) fn take_back(turn: &mut Turn<'_>, act: &StaffAct, delivery: DeliveryI
 
 /// The answer another ticket gave this one was taken back there.
 pub(super) fn taken_back_elsewhere(turn: &mut Turn<'_>, id: TicketId) {
-    let Some(at) = turn.memory.revocable.iter().position(|held| held.ticket == id) else { return };
+    let now = turn.now;
+    let Some(at) = turn.memory.revocable.iter().position(|held| held.ticket == id && held.until > now) else {
+        // Who called is told by people: they have the words already.
+        let line = turn.line(Author::System, "主单的答复撤回了，刚才那段话先不要告诉对方");
+        turn.write(id, line);
+        return;
+    };
     let held = turn.memory.revocable.remove(at);
     let line = turn.line(Author::System, "主单的答复撤回了，没有发出");
     take_out(turn, &held);
-    if let Some(change) = turn.change(id) {
-        change.write(line);
-    }
+    turn.write(id, line);
 }
 
 fn take_out(turn: &mut Turn<'_>, held: &Held) {
@@ -68,8 +72,15 @@ fn take_out(turn: &mut Turn<'_>, held: &Held) {
         turn.settles.push((*delivery, Settlement::Withdrawn(turn.now)));
     }
     let before = &held.before;
-    if let Some(change) = turn.change(held.ticket) {
+    // A later answer that still goes out is what the ticket stands for.
+    let is_last = !turn.memory.revocable.iter().any(|other| other.ticket == held.ticket);
+    if let Some(change) = turn.change(held.ticket).filter(|_| is_last) {
         let ticket = &mut change.ticket;
+        for other in &before.merged {
+            if !ticket.merged.contains(other) {
+                ticket.merged.push(*other);
+            }
+        }
         // What came in between counts: a question after the answer stays one.
         if ticket.stage == held.stage {
             (ticket.stage, ticket.deadline, ticket.left_s) = (before.stage, before.deadline, before.left_s);
@@ -78,10 +89,9 @@ fn take_out(turn: &mut Turn<'_>, held: &Held) {
             ticket.call_back = before.call_back;
             ticket.extension.clone_from(&before.extension);
             ticket.for_lead = before.for_lead;
-            ticket.merged.clone_from(&before.merged);
         }
         ticket.answered_at = before.answered_at;
-        ticket.first_answered_at = before.first_answered_at;
+        (ticket.first_answered_at, ticket.first_due) = (before.first_answered_at, before.first_due);
     }
     // Nothing of it can be rated.
     if matches!(turn.memory.state, State::Rating { ticket, .. } if ticket == held.ticket) {

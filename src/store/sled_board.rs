@@ -7,10 +7,10 @@ use crate::access::Sight;
 use crate::clock::Timestamp;
 use crate::knowledge::{Category, Department};
 use crate::numbers::Fact;
-use crate::ticket::{Began, CallBack, Departments, Origin, Stage, Ticket, TicketId};
+use crate::ticket::{Began, CallBack, Departments, ForLead, Origin, Stage, Ticket, TicketId};
 use rustc_hash::FxHashMap;
 use std::collections::BinaryHeap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// So many rows are kept in one piece: a growing list is never copied.
 const CHUNK: usize = 2_048;
@@ -33,6 +33,8 @@ struct Row {
     owed: u32,
     snoozed: u32,
     answered: u32,
+    /// When the first answer was due; of one without an answer when it is.
+    first_due: u32,
     closed: u32,
     assignee: u16,
     category: u8,
@@ -52,6 +54,7 @@ const PHONE: u8 = 8;
 const WALK_IN: u8 = 16;
 const WATCHED: u8 = 32;
 const UNKNOWN: u8 = 64;
+const DISPUTED: u8 = 128;
 
 /// Words that occur again and again, by number.
 #[derive(Debug, Default)]
@@ -125,8 +128,9 @@ impl Row {
             | flag(ticket.origin == Origin::Phone, PHONE)
             | flag(ticket.origin == Origin::WalkIn, WALK_IN)
             | flag(!ticket.watchers.is_empty(), WATCHED)
-            | flag(ticket.began == Began::Unknown, UNKNOWN);
-        let bit = |label: &std::sync::Arc<str>| labels.number(label, MAX_LABELS).map_or(0, |n| 1 << n);
+            | flag(ticket.began == Began::Unknown, UNKNOWN)
+            | flag(ticket.for_lead == Some(ForLead::Disputed) && !ticket.stage.is_over(), DISPUTED);
+        let bit = |label: &Arc<str>| labels.number(label, MAX_LABELS).map_or(0, |n| 1 << n);
         Self {
             id: ticket.id.0,
             labels: ticket.labels.iter().map(bit).fold(0, |all, bit| all | bit),
@@ -137,6 +141,7 @@ impl Row {
             owed: seconds(ticket.owed_since),
             snoozed: seconds(ticket.snoozed_until),
             answered: seconds(ticket.first_answered_at),
+            first_due: seconds(ticket.first_due.or(Some(ticket.deadline.at))),
             closed: seconds(ticket.closed_at),
             assignee: ticket
                 .assignee
@@ -155,7 +160,7 @@ impl Row {
     }
 
     /// What is counted of it.
-    fn fact(&self, hops: &FxHashMap<u64, Vec<(Department, Department)>>) -> Fact {
+    fn fact(&self, hops: &FxHashMap<u64, Vec<(Department, Department)>>, nothing: &Arc<str>) -> Fact {
         let at = |seconds: u32| (seconds != NEVER).then(|| Timestamp::from_s(seconds.into()));
         let origin = match () {
             () if self.has(PHONE) => Origin::Phone,
@@ -173,13 +178,13 @@ impl Row {
             origin,
             first_answered_at: at(self.answered),
             closed_at: at(self.closed),
-            due: at(self.due).unwrap_or_default(),
+            due: at(self.first_due).unwrap_or_default(),
             rating: Some(self.rating).filter(|points| *points > 0),
             assignee: None,
             n_reopened: self.n_reopened,
             n_extensions: self.n_extensions,
             hops: hops.get(&self.id).cloned().unwrap_or_default(),
-            subject: "".into(),
+            subject: nothing.clone(),
             began: if self.has(UNKNOWN) { Began::Unknown } else { Began::Wanted },
         }
     }
@@ -248,7 +253,8 @@ impl<'q> Looked<'q> {
 
     fn sees(&self, row: &Row, inner: &Inner) -> bool {
         let is_named = self.names.contains(&row.assignee) || self.watches(row, inner);
-        self.query.sight.allows(row.main, row.helpers, row.has(CONFIDENTIAL), is_named)
+        (self.query.sight.decides && row.has(DISPUTED))
+            || self.query.sight.allows(row.main, row.helpers, row.has(CONFIDENTIAL), is_named)
     }
 
     fn fits(&self, row: &Row) -> bool {
@@ -360,7 +366,7 @@ impl Board {
         let inner = self.read();
         let looked = Looked::up(query, &inner);
         let mut counts = Counts::default();
-        let own = query.sight.departments;
+        let own = query.sight.own;
         for row in inner.rows() {
             if !looked.sees(row, &inner) {
                 continue;
@@ -408,9 +414,10 @@ impl Board {
         let fits = |row: &&Row| (from..to).contains(&row.opened) && looked.sees(row, &inner);
         let mut rows: Vec<&Row> = inner.rows().filter(fits).collect();
         rows.sort_unstable_by_key(|row| (row.opened, row.id));
+        let nothing: Arc<str> = "".into();
         let fact = |row: &Row| {
             let unknown = row.has(UNKNOWN);
-            (row.fact(&inner.hops), unknown.then_some(TicketId(row.id)))
+            (row.fact(&inner.hops, &nothing), unknown.then_some(TicketId(row.id)))
         };
         rows.into_iter().map(fact).collect()
     }

@@ -8,7 +8,7 @@ use super::{Draft, Result, SavedView, StoreError};
 use crate::audit::{Deed, End, Entry};
 use crate::clock::Timestamp;
 use crate::conversation::Relay;
-use crate::ticket::TicketId;
+use crate::ticket::{Stage, Ticket, TicketId};
 use std::time::Duration;
 
 /// A page of the audit trail.
@@ -61,7 +61,10 @@ pub fn relays(disk: &Disk, limit: usize) -> Result<Vec<(u64, Relay)>> {
 pub fn put_draft(disk: &Disk, staff: &str, ticket: TicketId, draft: &Draft) -> Result<bool> {
     let key = keys::draft(ticket, staff);
     let before: Option<Draft> = disk.get(&key, "draft")?;
-    if before.is_some_and(|before| before.n >= draft.n) {
+    // What is written to a ticket whose asker has left is about them, too.
+    let is_left =
+        disk.get::<Ticket>(&keys::ticket(ticket), "ticket")?.is_none_or(|ticket| ticket.stage == Stage::Left);
+    if is_left || before.is_some_and(|before| before.n >= draft.n) {
         return Ok(false);
     }
     disk.db().insert(key, keys::encode(draft)?).map_err(io)?;

@@ -120,7 +120,7 @@ fn fact(ticket: Ticket) -> Fact {
         origin: ticket.origin,
         first_answered_at: ticket.first_answered_at,
         closed_at: ticket.closed_at,
-        due: ticket.deadline.at,
+        due: ticket.first_due.unwrap_or(ticket.deadline.at),
         rating: ticket.rating.map(|rating| rating.points()),
         assignee: ticket.assignee,
         n_reopened: ticket.n_reopened,

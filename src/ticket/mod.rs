@@ -140,6 +140,8 @@ pub struct Ticket {
     pub owed_since: Option<Timestamp>,
     /// When it was first answered.
     pub first_answered_at: Option<Timestamp>,
+    /// When that answer was due.
+    pub first_due: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
     /// Until when the account may write to the follower, as far as known when the ticket last changed.
@@ -206,6 +208,7 @@ impl Ticket {
             mentioned: Vec::new(),
             owed_since: Some(at),
             first_answered_at: None,
+            first_due: None,
             closed_at: None,
             window_ends: None,
             left_s: None,

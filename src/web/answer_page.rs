@@ -6,7 +6,7 @@ use super::files;
 use super::page::{asset_url, security_headers};
 use super::words;
 use crate::answer_link::{self, AnswerLinks};
-use crate::conversation::phrases;
+use crate::conversation::{Settlement, phrases};
 use crate::desk::Desk;
 use crate::ticket::{Author, Enclosure, Line, Stage, Ticket};
 use askama::Template;
@@ -75,7 +75,13 @@ async fn show(
     };
     // One page for a link that never was, one that has ended and a ticket that was erased.
     let ticket = ticket.filter(|(ticket, lines)| ticket.stage != Stage::Left && !lines.is_empty());
-    let shown = ticket.map(|(ticket, lines)| shown(&pages, &token, &ticket, &lines));
+    let shown = match ticket {
+        Some((ticket, lines)) => {
+            let told = told(&pages, lines).await?;
+            Some(shown(&pages, &token, &ticket, &told))
+        }
+        None => None,
+    };
     let status = if shown.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let page = AnswerPage {
         styles: [asset_url("tokens.css"), asset_url("answer.css")],
@@ -98,12 +104,29 @@ async fn show_file(
     let Path((token, file)) = path.map_err(|_| WebError::NotFound)?;
     let id = pages.links.open(&token, pages.desk.now()).ok_or(WebError::NotFound)?;
     let (ticket, lines) = pages.desk.ticket(id).await?.ok_or(WebError::NotFound)?;
-    let enclosure = files::among(lines.iter().filter(by_staff), &file).ok_or(WebError::NotFound)?;
+    let lines = told(&pages, lines).await?;
+    let enclosure = files::among(&lines, &file).ok_or(WebError::NotFound)?;
     Ok(files::serve(&pages.desk, &ticket, enclosure).await)
 }
 
-fn by_staff(line: &&Line) -> bool {
-    matches!(line.author, Author::Staff(_))
+/// What staff have told the follower: not what was taken back, nor what can still be.
+async fn told(pages: &Pages, lines: Vec<Line>) -> Result<Vec<Line>, WebError> {
+    let mut told = Vec::new();
+    for line in lines.into_iter().filter(|line| matches!(line.author, Author::Staff(_))) {
+        let delivery = match line.delivery {
+            Some(id) => pages.desk.store().delivery(id).await?,
+            None => None,
+        };
+        let waits = delivery.is_some_and(|delivery| match delivery.fate {
+            Settlement::Withdrawn(_) => true,
+            Settlement::Due(at) => at > pages.desk.now() && delivery.n_tries == 0,
+            _ => false,
+        });
+        if !waits {
+            told.push(line);
+        }
+    }
+    Ok(told)
 }
 
 fn shown(pages: &Pages, token: &str, ticket: &Ticket, lines: &[Line]) -> Shown {
@@ -113,7 +136,7 @@ fn shown(pages: &Pages, token: &str, ticket: &Ticket, lines: &[Line]) -> Shown {
         name: enclosure.name.clone(),
         is_picture: enclosure.is_picture,
     };
-    let said = lines.iter().filter(by_staff).map(|line| Said {
+    let said = lines.iter().map(|line| Said {
         at: words::dated(line.at, now),
         text: line.text.clone(),
         file: line.enclosure.as_ref().map(file),

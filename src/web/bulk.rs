@@ -80,6 +80,8 @@ async fn of_each(
             Act::Label(before.chain(labels).collect())
         }
         Act::Close(_) => Act::Close(None),
+        // Of several at once only those are taken that nobody has.
+        Act::Claim(_) => Act::Claim(None),
         other => other,
     }))
 }

@@ -68,11 +68,7 @@ pub(super) async fn draft(
     let last = if kept { n } else { hall.store().draft(name, ticket.id).await?.map_or(n, |draft| draft.n) };
     let settings = hall.console.desk.settings();
     let number = phrases::number(&ticket);
-    let frame = match form.fields.get("as") {
-        "ask" => phrases::ask_frame(&number),
-        "close" => phrases::close_frame(&number, settings.tappable),
-        _ => phrases::answer_frame(&number, settings.tappable),
-    };
+    let frame = phrases::answer_frame(&number, settings.tappable);
     let is_here = ticket.origin == Origin::Wechat && !draft.text.trim().is_empty();
     let messages = messages_of(settings, ticket.id, &draft.text, &frame, hall.now());
     let too_long = is_here && messages.is_none();

@@ -373,7 +373,12 @@ pub(super) async fn keep(State(hall): State<Arc<Hall>>, posted: Posted) -> Resul
         if views.len() >= MAX_SAVED {
             views.remove(0);
         }
-        views.push(SavedView { name, query: query.to_owned() });
+        // A list begins at its beginning.
+        let address = format!("/console?{query}").parse().unwrap_or_default();
+        let from_start = super::page::query::<Asked>(&address).with(|_| ());
+        let query =
+            from_start.strip_prefix("/console").unwrap_or_default().trim_start_matches('?').to_owned();
+        views.push(SavedView { name, query });
     }
     hall.store().put_saved_views(&form.user.staff.name, &views).await?;
     let join = if query.is_empty() { String::new() } else { format!("{query}&") };

@@ -115,7 +115,7 @@ fn row(
         flags: flags(ticket, now),
         labels: ticket.labels.iter().map(|label| label.to_string()).collect(),
         called: ticket.mentioned.contains(&user.staff.name),
-        news: by_follower.map(|line| mask(&shorten(&line.text, NEWS)).into_owned()),
+        news: by_follower.map(|line| shorten(&mask(&line.text), NEWS)),
         draft: draft.filter(|draft| !draft.is_empty()).map(|draft| drafted(&draft)),
         others: hall.console.desk.live().others(ticket.id, &user.staff.name, now),
         path,
@@ -124,7 +124,7 @@ fn row(
 
 fn drafted(draft: &Draft) -> String {
     let words = if draft.text.trim().is_empty() { &draft.note } else { &draft.text };
-    mask(&shorten(words.trim(), DRAFT)).replace('\n', " ")
+    shorten(&mask(words.trim()), DRAFT).replace('\n', " ")
 }
 
 fn flags(ticket: &Ticket, now: Timestamp) -> Vec<&'static str> {

@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
@@ -25,6 +26,8 @@ const MAX_LISTENERS: usize = 256;
 const BREATH: Duration = Duration::from_millis(300);
 /// So often somebody is noted as still here, and it is looked whether they may still listen.
 const STILL_HERE: Duration = Duration::from_secs(15);
+/// After so long a browser asks again.
+const RETRY: Duration = Duration::from_millis(500);
 /// A stream ends by itself after so long; the page asks again.
 const MAX_BEATS: u32 = 240;
 
@@ -89,12 +92,18 @@ pub(super) async fn listen(
     let ticket = ticket.filter(|ticket| sight.sees(ticket));
     let presence = Presence { hall: hall.clone(), ticket, name: user.staff.name.clone(), _place: place };
     presence.beat();
-    let stream = futures_util::stream::unfold(
-        (presence, user, mark, live.bell(), 0_u32),
-        move |(presence, user, mark, mut bell, mut n_beats)| async move {
+    let beat = tokio::time::interval(STILL_HERE);
+    let news = futures_util::stream::unfold(
+        (presence, user, mark, live.bell(), (beat, 0_u32)),
+        move |(presence, user, mark, mut bell, (mut beat, mut n_beats))| async move {
             loop {
                 let hall = &presence.hall;
-                if presence.live().is_closed() {
+                // However much happens: somebody who looks on is still here.
+                if beat.tick().now_or_never().is_some() {
+                    presence.beat();
+                    n_beats += 1;
+                }
+                if presence.live().is_closed() || n_beats > MAX_BEATS {
                     return None;
                 }
                 // Somebody who was let go, or whose rights have changed, hears no more or otherwise.
@@ -104,7 +113,7 @@ pub(super) async fn listen(
                 if presence.live().changed_since(mark, &sight) {
                     let event = Event::default().id(now.to_string()).event("change").data("1");
                     tokio::time::sleep(BREATH).await;
-                    return Some((Ok::<_, Infallible>(event), (presence, user, now, bell, n_beats)));
+                    return Some((Ok::<_, Infallible>(event), (presence, user, now, bell, (beat, n_beats))));
                 }
                 bell.mark_unchanged();
                 if presence.live().changed_since(now, &sight) {
@@ -112,17 +121,17 @@ pub(super) async fn listen(
                 }
                 tokio::select! {
                     changed = bell.changed() => changed.ok()?,
-                    () = tokio::time::sleep(STILL_HERE) => {
+                    _ = beat.tick() => {
                         presence.beat();
                         n_beats += 1;
-                        if n_beats > MAX_BEATS {
-                            return None;
-                        }
                     }
                 }
             }
         },
     );
+    // A stream that ends is asked for again before anybody is told that it is gone.
+    let first = Event::default().retry(RETRY).comment("");
+    let stream = futures_util::stream::once(async { Ok(first) }).chain(news);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(STILL_HERE)))
 }
 

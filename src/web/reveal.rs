@@ -25,6 +25,8 @@ const MAX: usize = 4_096;
 #[derive(Default)]
 pub(super) struct Reveals {
     until: Mutex<FxHashMap<(TokenHash, TicketId), Timestamp>>,
+    /// Looks at confidential tickets that have been noted: a page refreshes itself.
+    looked: Mutex<FxHashMap<(TokenHash, TicketId), Timestamp>>,
 }
 
 impl Reveals {
@@ -34,6 +36,19 @@ impl Reveals {
             until.retain(|_, until| *until > now);
         }
         until
+    }
+
+    /// Whether this session's look at a confidential ticket has to be noted: it is the first for ten minutes.
+    pub fn is_first_look(&self, user: &StaffUser, ticket: &Ticket, now: Timestamp) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.len() >= MAX {
+            looked.retain(|_, until| *until > now);
+        }
+        let before = looked.get(&(user.session, ticket.id)).is_some_and(|until| *until > now);
+        if !before && looked.len() < MAX {
+            looked.insert((user.session, ticket.id), now.after(LASTS));
+        }
+        !before
     }
 
     /// Whether this session may read the numbers of this ticket now.

@@ -112,12 +112,13 @@ fn snippet(lines: &[Line], asked: &str) -> Option<String> {
     let word = asked.split_whitespace().next()?;
     let by_people = lines.iter().rev().filter(|line| !matches!(line.author, Author::Bot | Author::System));
     let mut lines = by_people.filter_map(|line| {
-        let at =
-            line.text.find(word).or_else(|| normalise(&line.text).contains(&normalise(word)).then_some(0))?;
-        let skipped = line.text[..at].chars().count().saturating_sub(BEFORE);
-        let rest: String = line.text.chars().skip(skipped).collect();
+        // Hidden first, cut then: half a number is not known for one.
+        let text = mask(&line.text);
+        let at = text.find(word).or_else(|| normalise(&line.text).contains(&normalise(word)).then_some(0))?;
+        let skipped = text[..at].chars().count().saturating_sub(BEFORE);
+        let rest: String = text.chars().skip(skipped).collect();
         let dots = if skipped > 0 { "…" } else { "" };
-        Some(format!("{dots}{}", mask(&shorten(&rest, SNIPPET)).replace('\n', " ")))
+        Some(format!("{dots}{}", shorten(&rest, SNIPPET)).replace('\n', " "))
     });
     lines.next()
 }

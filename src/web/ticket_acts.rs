@@ -43,7 +43,7 @@ pub(super) async fn asked(
             let called = called(&note, &colleagues);
             Act::Note(note, called)
         }
-        "claim" => Act::Claim,
+        "claim" => Act::Claim(Some(fields.get("had").to_owned()).filter(|name| !name.is_empty())),
         "assign" => match fields.trimmed("to") {
             "" => Act::Assign(None),
             name if colleagues.iter().any(|colleague| colleague == name) => {
@@ -100,8 +100,17 @@ pub(super) fn profile(fields: &Fields) -> Profile {
 
 /// Colleagues whose names stand behind an @ in a note.
 fn called(note: &str, colleagues: &[String]) -> Vec<String> {
-    let note = note.replace('＠', "@");
-    colleagues.iter().filter(|name| note.contains(&format!("@{name}"))).cloned().collect()
+    let mut note = note.replace('＠', "@");
+    // A longer name is not its beginning's: whoever is found is taken out.
+    let mut by_length: Vec<&String> = colleagues.iter().collect();
+    by_length.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
+    let mut is_called = |name: &String| {
+        let call = format!("@{name}");
+        let is = note.contains(&call);
+        note = note.replace(&call, " ");
+        is
+    };
+    by_length.into_iter().filter(|name| is_called(name)).cloned().collect()
 }
 
 /// A moment as a browser's field writes it, in Shanghai.
@@ -155,6 +164,9 @@ pub(super) fn sentence(refusal: &Refusal, act: &str, text: &str) -> (StatusCode,
             S::UNPROCESSABLE_ENTITY,
             "提问的人不在微信里，没有发出。请打电话告诉对方，再按“已电话答复”记下来。",
         ),
+        Refusal::Taken => {
+            (S::CONFLICT, "刚才有人动过办理人，没有领取。请看过现在是谁在办，需要的话再按一次。")
+        }
         Refusal::Same => (S::CONFLICT, "已经是这样了，没有变动。"),
         Refusal::NoReason => (S::UNPROCESSABLE_ENTITY, "请写明理由或情况。"),
         Refusal::Settled => (S::CONFLICT, "值班负责人已经裁定由本部门办理，不能再转办。"),
@@ -193,8 +205,12 @@ pub(super) fn done(name: &str) -> &'static str {
         "transfer" => "已转办，答复期限不变。",
         "decide" => "已裁定。",
         "share" => "协办部门已更新。",
-        "extend" => "延期申请已提交；您是负责人的，已经直接生效并告知用户。",
-        "grant" => "已同意延期，并告知用户。",
+        "extend" => {
+            "延期申请已提交；您是负责人的，已经直接生效。微信里的用户会收到新的期限；来电来访的，请打电话告诉对方。"
+        }
+        "lodged" => "已登记，编号和期限见上方。答复后按“已电话（当面）答复”记下。",
+        "reveal" => "完整号码显示十分钟，已记入审计。",
+        "grant" => "已同意延期。微信里的用户会收到新的期限；来电来访的，请打电话告诉对方。",
         "refuse" => "没有同意延期，期限不变。",
         "snooze" => "已挂起，到时间会回到待办；期限不变。",
         "wake" => "已取消挂起。",
@@ -213,7 +229,8 @@ mod tests {
 
     #[test]
     fn whoever_stands_behind_an_at_is_called() {
-        let colleagues = ["王敏".to_owned(), "李雷".to_owned()];
+        let colleagues = ["王敏".to_owned(), "王敏敏".to_owned(), "李雷".to_owned()];
+        assert_eq!(called("@王敏敏 请看", &colleagues), ["王敏敏"]);
         assert_eq!(called("请 ＠李雷 看一下", &colleagues), ["李雷"]);
         assert!(called("王敏说可以", &colleagues).is_empty());
     }

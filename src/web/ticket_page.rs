@@ -12,7 +12,6 @@ use super::ticket_side::{Side, side};
 use super::ticket_view::{TicketLive, live};
 use super::words::{number_from_path, number_in_path};
 use crate::access::{self, Sight};
-use crate::audit::Deed;
 use crate::conversation::{Act, StaffAct, longest_answer, phrases};
 use crate::knowledge::MAX_REPLY;
 use crate::store::Draft;
@@ -50,6 +49,8 @@ struct TicketPage {
     is_here: bool,
     /// May be closed without a last word.
     answered: bool,
+    /// Who had it when the page was made.
+    had: String,
     /// What taking it up is called; empty where it is already theirs.
     claim: &'static str,
     may_work: bool,
@@ -89,6 +90,9 @@ pub(super) async fn find(
     if !sight.sees(&ticket) {
         return Err(WebError::NotFound);
     }
+    if ticket.is_confidential && hall.reveals.is_first_look(user, &ticket, hall.now()) {
+        hall.audit(&user.staff.name, "查看保密件", &in_audit(&ticket)).await?;
+    }
     let (ticket, lines) = hall.console.desk.ticket(ticket.id).await?.ok_or(WebError::NotFound)?;
     Ok((ticket, lines, sight))
 }
@@ -105,10 +109,6 @@ pub(super) async fn show(
     if asked.fragment == "1" {
         let mark = asked.mark.unwrap_or(ticket.n_lines);
         return render(StatusCode::OK, &live(&hall, &user, &ticket, &lines, mark).await?);
-    }
-    if ticket.is_confidential {
-        let deed = Deed::new(hall.now(), &user.staff.name, "查看保密件", &in_audit(&ticket));
-        hall.store().audit(deed).await?;
     }
     let list = own_list(&asked.list).to_owned();
     let shown = Shown { mark: ticket.n_lines, list, draft: None, refused: String::new() };
@@ -172,6 +172,7 @@ async fn page(
         over: ticket.stage.is_over() || ticket.stage == Stage::Merged,
         is_here,
         answered: ticket.stage == Stage::Answered,
+        had: ticket.assignee.clone().unwrap_or_default(),
         claim,
         may_work: access::may_work(&user.staff),
         notes_first: draft.text.is_empty() && !is_in_charge(user, ticket),
@@ -283,19 +284,17 @@ async fn settle_draft(
     (name, withdrawn): (&str, Option<String>),
 ) -> Result<(), WebError> {
     let spoken = ["answer", "ask", "told", "close"].contains(&name);
-    if !spoken && name != "note" && withdrawn.is_none() {
+    let writes = fields.all("text").chain(fields.all("note")).next().is_some();
+    if !writes && withdrawn.is_none() {
         return Ok(());
     }
     let kept = hall.store().draft(&user.staff.name, ticket.id).await?.unwrap_or_default();
     let n = kept.n.max(fields.get("n").parse().unwrap_or(0)).saturating_add(1);
     let mut draft = Draft { n, at: hall.now(), ..kept };
-    if spoken {
-        draft.text.clear();
-        draft.note = fields.get("note").to_owned();
-    }
-    if name == "note" {
-        draft.note.clear();
-        draft.text = fields.get("text").to_owned();
+    // Whatever the button was, what stands in the fields and was not said is still being written.
+    if writes {
+        draft.text = if spoken { String::new() } else { fields.get("text").to_owned() };
+        draft.note = if name == "note" { String::new() } else { fields.get("note").to_owned() };
     }
     if let Some(words) = withdrawn
         && draft.text.trim().is_empty()
@@ -342,9 +341,11 @@ pub(super) fn back(ticket: &Ticket, what: &str, list: &str) -> Response {
 /// was gone back to are not taken for the first ones and lost.
 fn submission(key: &str, fields: &Fields) -> String {
     let mut words = Sha256::new();
-    for name in ["act", "text", "note", "takeback", "to", "reason", "labels", "until", "into"] {
+    for (name, value) in fields.iter().filter(|(name, _)| !["key", "seen", "n", "list"].contains(name)) {
         words.update([0]);
-        words.update(fields.get(name));
+        words.update(name);
+        words.update([0]);
+        words.update(value);
     }
     format!("{key} {}", URL_SAFE_NO_PAD.encode(words.finalize()))
 }

@@ -23,6 +23,7 @@ mod platform;
 mod process;
 mod rehearsal;
 mod store_contract;
+mod store_office;
 mod store_people;
 mod visitor;
 mod webhook;

@@ -65,7 +65,7 @@ fn a_transfer_needs_a_reason_and_a_target_and_never_stops_the_clock() {
     let other = if own == Department::Union { Department::Finance } else { Department::Union };
     assert_eq!(chat.staff(Act::Transfer(other, because(" "))), Some(Refusal::NoReason));
     assert_eq!(chat.staff(Act::Transfer(own, because("x"))), Some(Refusal::Same));
-    chat.staff(Act::Claim);
+    chat.staff(Act::Claim(None));
     assert_eq!(chat.staff(Act::Transfer(other, because("归他们管"))), None);
     let ticket = chat.ticket();
     assert_eq!((ticket.department, ticket.deadline, ticket.assignee.as_deref()), (other, due, None));
@@ -130,7 +130,7 @@ fn a_lead_refuses_more_time_with_a_reason_or_gives_it_at_once() {
 fn an_answer_can_be_taken_back_until_it_leaves_and_the_ticket_is_as_before() {
     let mut chat = asked();
     chat.settings.undo = Duration::from_secs(10);
-    chat.staff(Act::Claim);
+    chat.staff(Act::Claim(None));
     let before = chat.ticket();
     assert_eq!(chat.staff(Act::Answer("要的。".into())), None);
     let say = chat.says.last().unwrap().clone();
@@ -253,7 +253,8 @@ fn a_note_reaches_no_follower_and_whom_it_calls_follows_the_ticket() {
         (ticket.watchers.as_slice(), ticket.mentioned.as_slice()),
         (&["李强".to_owned()][..], &["李强".to_owned()][..])
     );
-    let act = StaffAct { ticket: ticket.id, by: "李强".into(), is_lead: false, seen: 0, act: Act::Claim };
+    let act =
+        StaffAct { ticket: ticket.id, by: "李强".into(), is_lead: false, seen: 0, act: Act::Claim(None) };
     chat.happens(Event::Staff(act));
     assert!(chat.ticket().mentioned.is_empty(), "who does something has seen it");
     assert_eq!(chat.staff(Act::Note(" ".into(), Vec::new())), Some(Refusal::Empty));
@@ -344,7 +345,7 @@ impl Two {
 
     fn carry(&mut self, relays: Vec<Relay>) {
         for relay in relays {
-            let to = relay_target(&relay.what);
+            let to = relay.ticket();
             let at = self.0.iter().position(|chat| chat.memory.ticket(to).is_some()).unwrap();
             let step = self.0[at].happens(Event::Relayed(relay.what));
             self.carry(step.relays);
@@ -357,17 +358,6 @@ impl Two {
         let into = MergeInto { ticket: first.id, follower: FollowerId(1), number: first.number.unwrap() };
         assert_eq!(two.staff(1, Act::Merge(into)), None);
         two
-    }
-}
-
-fn relay_target(what: &Relayed) -> TicketId {
-    match what {
-        Relayed::Joined { ticket, .. }
-        | Relayed::Parted { ticket, .. }
-        | Relayed::Went { ticket, .. }
-        | Relayed::Words { ticket, .. }
-        | Relayed::Answered { ticket, .. }
-        | Relayed::TakenBack { ticket } => *ticket,
     }
 }
 

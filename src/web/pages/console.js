@@ -7,9 +7,10 @@
   const path = live?.dataset.ticket ?? "";
 
   // ---- The part that is fetched again and again, whenever the stream says that something changed
-  let last = "", busy = false, again = false, down = 0, stream = null;
+  let last = "", busy = false, again = false, down = 0, soon = 0, stream = null;
   function show(html) {
-    if (html === last || live.matches(":active")) return; // nothing is pulled away from under a finger
+    if (html === last) return;
+    if (live.matches(":active")) return void (again = true); // nothing is pulled away from under a finger
     last = html;
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
     const kept = [...live.querySelectorAll("details[open][id], input:checked[id]")].map((one) => one.id);
@@ -23,7 +24,6 @@
     if (title) document.title = `${title} · 莘企政策咨询工作台`;
     if (byId("more")) byId("more").hidden = !byId("fresh");
     chosen();
-    if (live.querySelector("[data-going]")) setTimeout(refresh, 1500);
   }
   async function refresh() {
     if (busy || document.hidden) { again = busy; return; }
@@ -37,7 +37,8 @@
       if (answer.ok) show(await answer.text());
     } catch { fell(); }
     busy = false;
-    if (again) again = setTimeout(refresh, 300) && false;
+    clearTimeout(soon);
+    if (again || live.querySelector("[data-going]")) again = (soon = setTimeout(refresh, again ? 300 : 1500)) && false;
   }
   function fell() { down ||= setTimeout(() => { byId("offline").hidden = false; }, 1500); }
   function listen() {
@@ -67,12 +68,13 @@
 
   // ---- Writing: half a second after the last letter the server keeps the draft and shows what would be sent
   let timer = 0, offers = null;
-  const n = byId("n");
+  const n = byId("n"), draft = `/console/tickets/${path}/draft?fragment=1`;
+  const written = () => { timer = 0, n.value = Number(n.value) + 1; return new URLSearchParams(new FormData(form)); };
   async function keep() {
-    n.value = Number(n.value) + 1;
-    const fields = new URLSearchParams(new FormData(form));
-    const answer = await fetch(`/console/tickets/${path}/draft`, { method: "POST", body: fields }).catch(() => null);
-    if (!answer || ![200, 409].includes(answer.status)) return fell();
+    const answer = await fetch(draft, { method: "POST", body: written() }).catch(() => null);
+    if (!answer) return fell();
+    if (answer.status === 401) byId("signed-out").hidden = false;
+    if (![200, 409].includes(answer.status)) return void (byId("room").textContent = "没有存下：请复制内容，刷新页面");
     if (byId("preview")) byId("preview").innerHTML = await answer.text();
     n.value = Math.max(Number(n.value), Number(byId("preview-body")?.dataset.n ?? 0));
   }
@@ -102,14 +104,13 @@
     offers.field.dispatchEvent(new Event("input", { bubbles: true }));
   });
   for (const field of [text, note]) field?.addEventListener("input", typed);
-  form?.addEventListener("submit", () => { clearTimeout(timer); n.value = Number(n.value) + 1; });
+  form?.addEventListener("submit", () => { clearTimeout(timer), timer = 0, n.value = Number(n.value) + 1; });
+  addEventListener("pagehide", () => { if (timer) navigator.sendBeacon(draft, written()); });
   if (text) {
-    count();
     if (byId("fresh")) byId("fresh").scrollIntoView({ behavior: "instant" });
     else scrollTo({ top: form.parentElement.getBoundingClientRect().bottom + scrollY - innerHeight, behavior: "instant" });
   }
-  const undo = byId("undo");
-  const tick = undo && setInterval(() => {
+  const undo = byId("undo"), tick = undo && setInterval(() => {
     undo.querySelector("b").textContent = --undo.dataset.left;
     if (undo.dataset.left <= 0) { clearInterval(tick); undo.hidden = true; refresh(); }
   }, 1000);
@@ -139,8 +140,8 @@
     }
   });
   if (live) {
-    dress(), listen();
-    document.addEventListener("visibilitychange", () => { listen(); refresh(); });
+    dress(), listen(), count(), live.querySelector("[data-going]") && refresh();
+    document.addEventListener("visibilitychange", () => { listen(), refresh(); });
   }
   const url = new URL(location.href);
   if (url.searchParams.delete("done") === undefined && url.href !== location.href) history.replaceState(null, "", url);
