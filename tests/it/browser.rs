@@ -118,13 +118,16 @@ impl Screen {
 
     /// Waits until something of this selector holds the text.
     pub async fn sees(&self, css: &str, text: &str) -> WebElement {
-        let holds = text.to_owned();
-        let query = self.driver.query(By::Css(css)).wait(PATIENCE, POLL);
-        let query = query.with_text(move |shown: &str| shown.contains(&holds));
-        match query.first().await {
-            Ok(found) => found,
-            Err(_) => panic!("no “{text}” in {css} on the screen, but:\n{}", self.shown().await),
+        // A page that refreshes itself may replace what was found before it is read: it is looked for again.
+        for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
+            for found in self.driver.find_all(By::Css(css)).await.unwrap_or_default() {
+                if found.text().await.is_ok_and(|shown| shown.contains(text)) {
+                    return found;
+                }
+            }
+            tokio::time::sleep(POLL).await;
         }
+        panic!("no “{text}” in {css} on the screen, but:\n{}", self.shown().await)
     }
 
     async fn shown(&self) -> String {

@@ -74,6 +74,7 @@ async fn a_clerk_works_by_keyboard_and_takes_an_answer_back() {
         screen.presses("#preview-fold summary").await;
         screen.sees("#preview .wx", "会在答复期限之前回复您").await;
         screen.shoots("ticket-preview").await;
+        screen.finds("#text").await.click().await.unwrap();
         screen.types(Key::Control + Key::Enter).await;
         screen.sees("#ticket-body .fate", "已发送").await;
     })

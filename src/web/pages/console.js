@@ -9,12 +9,13 @@
   // ---- The part that is fetched again and again, whenever the stream says that something changed
   let last = "", busy = false, again = false, down = 0, soon = 0, stream = null;
   function show(html) {
-    if (html === last) return;
+    const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    if (html === last || fresh.innerHTML === live.innerHTML) return;
     if (live.matches(":active")) return void (again = true); // nothing is pulled away from under a finger
     last = html;
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
     const kept = [...live.querySelectorAll("details[open][id], input:checked[id]")].map((one) => one.id);
-    live.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+    live.replaceChildren(...fresh.childNodes);
     for (const one of kept.map(byId)) if (one) one.tagName === "DETAILS" ? (one.open = true) : (one.checked = true);
     if (focused) byId(focused)?.focus({ preventScroll: true });
     dress();
@@ -100,8 +101,7 @@
   byId("offers")?.addEventListener("click", (event) => {
     const words = event.target.closest("[data-insert]")?.dataset.insert;
     if (words === undefined || !offers) return;
-    offers.field.setRangeText(words, offers.at, offers.end, "end"), offers.field.focus();
-    offers.field.dispatchEvent(new Event("input", { bubbles: true }));
+    offers.field.setRangeText(words, offers.at, offers.end, "end"), offers.field.focus(), offers.field.dispatchEvent(new Event("input", { bubbles: true }));
   });
   for (const field of [text, note]) field?.addEventListener("input", typed);
   form?.addEventListener("submit", () => { clearTimeout(timer), timer = 0, n.value = Number(n.value) + 1; });
