@@ -152,6 +152,8 @@ async fn memory(size: &Size, phones: &FakeWechat) {
     for part in askers.chunks(20_000) {
         load(filling.address, &requests(phones, part, part.len(), |_| Act::Text("人工".into())), None).await;
     }
+    // What the index has not taken in yet would be taken in beside what is measured.
+    filling.desk.finding().unwrap().flush().await.unwrap();
     filling.stop().await;
     let (mut service, start) = start_alone(dir.path()).await;
     let address = ALONE.parse().unwrap();
