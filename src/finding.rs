@@ -38,14 +38,11 @@ impl Finding {
         Ok(finding)
     }
 
-    /// Notes what changed while nobody kept the index, and what changed in the last moments before.
+    /// Notes what changed while nobody kept the index.
     async fn catch_up(&self, store: &dyn Store) -> anyhow::Result<()> {
-        const LAST_MOMENTS_S: i64 = 5;
         let stamps = self.finder.stamps()?;
-        let latest = stamps.values().max().copied().unwrap_or(i64::MIN);
-        for (ticket, changed_s) in store.all_tickets().await? {
-            let known = stamps.get(&ticket.0);
-            if known != Some(&changed_s) || changed_s >= latest - LAST_MOMENTS_S {
+        for (ticket, changed_at) in store.all_tickets().await? {
+            if stamps.get(&ticket.0) != Some(&changed_at.0) {
                 self.keeper.note(ticket.0);
             }
         }
@@ -128,7 +125,7 @@ fn of(ticket: &Ticket, lines: &[Line], memory: &Memory) -> Doc {
         id: ticket.id.0,
         number: number.map(|number| number.to_string()).unwrap_or_default(),
         year: number.map_or(0, |number| number.year),
-        stamp: ticket.changed_at.as_s().max(1),
+        stamp: ticket.changed_at.0,
         opened_at: ticket.opened_at.0,
         departments: ticket.departments().0,
         people: ticket.assignee.iter().chain(&ticket.watchers).cloned().collect(),

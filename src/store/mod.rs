@@ -275,8 +275,8 @@ pub trait Store: Send + Sync + 'static {
     async fn tickets(&self, query: &Query) -> Result<Page>;
     /// How many tickets there are of each kind, of those that who asks may see.
     async fn counts(&self, query: &Query) -> Result<Counts>;
-    /// All tickets, each with the second of its last change.
-    async fn all_tickets(&self) -> Result<Vec<(TicketId, i64)>>;
+    /// All tickets, each with the moment of its last change.
+    async fn all_tickets(&self) -> Result<Vec<(TicketId, Timestamp)>>;
     /// Labels in use.
     async fn labels(&self) -> Result<Vec<String>>;
 

@@ -231,7 +231,7 @@ impl Store for SledStore {
         self.aside(move |disk| Ok(disk.board.counts(&query))).await
     }
 
-    async fn all_tickets(&self) -> Result<Vec<(TicketId, i64)>> {
+    async fn all_tickets(&self) -> Result<Vec<(TicketId, Timestamp)>> {
         self.aside(move |disk| Ok(disk.board.all())).await
     }
 

@@ -36,6 +36,8 @@ struct Row {
     /// When the first answer was due; of one without an answer when it is.
     first_due: u32,
     closed: u32,
+    /// What the second of the last change leaves out.
+    changed_ms: u16,
     assignee: u16,
     category: u8,
     main: Departments,
@@ -136,6 +138,7 @@ impl Row {
             labels: ticket.labels.iter().map(bit).fold(0, |all, bit| all | bit),
             opened: seconds(Some(ticket.opened_at)),
             changed: seconds(Some(ticket.changed_at)),
+            changed_ms: ticket.changed_at.0.rem_euclid(1_000) as u16,
             due: seconds(Some(ticket.deadline.at)),
             window: seconds(ticket.window_ends),
             owed: seconds(ticket.owed_since),
@@ -422,8 +425,9 @@ impl Board {
         rows.into_iter().map(fact).collect()
     }
 
-    /// All tickets, with the second of their last change.
-    pub fn all(&self) -> Vec<(TicketId, i64)> {
-        self.read().rows().map(|row| (TicketId(row.id), row.changed.into())).collect()
+    /// All tickets, with the moment of their last change.
+    pub fn all(&self) -> Vec<(TicketId, Timestamp)> {
+        let at = |row: &Row| Timestamp(i64::from(row.changed) * 1_000 + i64::from(row.changed_ms));
+        self.read().rows().map(|row| (TicketId(row.id), at(row))).collect()
     }
 }

@@ -494,6 +494,9 @@ async fn every_deed_is_in_the_chain_and_the_chain_survives_a_restart_and_a_rewri
     house.restart().await;
     house.store().rewrite(house.clock.now()).await.unwrap();
     let wang = house.colleague("王敏").await;
+    // The index is as it was left.
+    house.found().await;
+    assert!(wang.page("/console/search?q=%E6%8A%A4%E7%85%A7").await.body.contains("data-row"));
     assert_eq!(does(&wang, &ticket, &[("act", "close"), ("text", "")]).await.status, 303);
     let entries = house.store().audit_from(1).await.unwrap();
     let mut check = Check::default();
