@@ -27,3 +27,4 @@ mod store_office;
 mod store_people;
 mod visitor;
 mod webhook;
+mod writing;
