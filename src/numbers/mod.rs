@@ -133,15 +133,6 @@ impl Range {
     }
 }
 
-/// A set of departments as bits, in the order of [`Department::ALL`].
-pub fn bit(department: Department) -> u8 {
-    let at = Department::ALL.into_iter().position(|one| one == department);
-    at.map_or(0, |at| 1 << at)
-}
-
-/// Every department.
-pub const ALL_DEPARTMENTS: u8 = (1 << Department::ALL.len()) - 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,10 +148,5 @@ mod tests {
         assert_eq!(range("2026-11-25", "2026-11-24").n_days(), 0);
         assert_eq!(range("2026-11-26", "2026-11-24").n_days(), 0);
         assert!(range("2026-11-24", "2026-11-24").holds("2026-11-24".parse().unwrap()));
-    }
-
-    #[test]
-    fn every_department_has_a_bit_of_its_own() {
-        assert_eq!(Department::ALL.into_iter().fold(0, |all, one| all | bit(one)), ALL_DEPARTMENTS);
     }
 }

@@ -1,5 +1,5 @@
 //! The board: what lists need of every ticket, in RAM, 64 bytes a ticket, read from disk at the start and written by the
-//! writer with each batch. A list is one look over all of it (under a millisecond for 100,000), in any order and with any
+//! writer with each batch. A list is one look over all of it, in any order and with any
 //! filter, and counts come with it. Knows rows; what is on disk is `sled_writer`'s business.
 
 use super::list::{Counts, Cursor, Query, Shelf, Sort, View};
@@ -48,6 +48,9 @@ struct Row {
     n_reopened: u8,
     n_extensions: u8,
 }
+
+/// What is said of its size holds.
+const _: () = assert!(size_of::<Row>() == 64);
 
 const CONFIDENTIAL: u8 = 1;
 const FOR_LEAD: u8 = 2;

@@ -6,7 +6,7 @@ use super::error::WebError;
 use super::form::FROM_ELSEWHERE;
 use super::session::StaffUser;
 use super::ticket_acts::sentence;
-use super::ticket_page::{InPath, back, find, own_list, shown_again};
+use super::ticket_page::{InPath, back, find, keep_written, own_list, shown_again};
 use crate::access;
 use crate::conversation::{Act, StaffAct};
 use crate::desk::Desk;
@@ -118,6 +118,7 @@ struct Sent {
     text: String,
     note: String,
     list: String,
+    n: String,
     name: String,
     /// Of a file that is too large one byte more than it may have.
     bytes: Vec<u8>,
@@ -173,7 +174,10 @@ pub(super) async fn submit(
     }
     let (by, is_lead) = (user.staff.name.clone(), access::is_lead(&user.staff, &ticket));
     match hall.console.desk.act(&key, StaffAct { ticket: ticket.id, by, is_lead, seen, act }).await? {
-        Ok(()) => Ok(back(&ticket, "file", own_list(&sent.list))),
+        Ok(()) => {
+            keep_written(&hall, &user, &ticket, (&sent.text, &sent.note, &sent.n)).await?;
+            Ok(back(&ticket, "file", own_list(&sent.list)))
+        }
         Err(refusal) => {
             mailroom.drop_file(ticket.id, file).await;
             let (status, why) = sentence(&refusal, "file", "");
@@ -221,6 +225,7 @@ async fn read(mut form: Multipart) -> Result<Sent, WebError> {
             "text" => sent.text = text,
             "note" => sent.note = text,
             "list" => sent.list = text,
+            "n" => sent.n = text,
             _ => {}
         }
     }

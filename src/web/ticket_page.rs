@@ -289,20 +289,18 @@ async fn settle_draft(
         return Ok(());
     }
     let kept = hall.store().draft(&user.staff.name, ticket.id).await?.unwrap_or_default();
-    let n = kept.n.max(fields.get("n").parse().unwrap_or(0)).saturating_add(1);
-    let mut draft = Draft { n, at: hall.now(), ..kept };
+    let (mut text, mut note) = (kept.text, kept.note);
     // Whatever the button was, what stands in the fields and was not said is still being written.
     if writes {
-        draft.text = if spoken { String::new() } else { fields.get("text").to_owned() };
-        draft.note = if name == "note" { String::new() } else { fields.get("note").to_owned() };
+        text = if spoken { String::new() } else { fields.get("text").to_owned() };
+        note = if name == "note" { String::new() } else { fields.get("note").to_owned() };
     }
     if let Some(words) = withdrawn
-        && draft.text.trim().is_empty()
+        && text.trim().is_empty()
     {
-        draft.text = words;
+        text = words;
     }
-    hall.store().put_draft(&user.staff.name, ticket.id, &draft).await?;
-    Ok(())
+    keep_written(hall, user, ticket, (&text, &note, fields.get("n"))).await
 }
 
 /// On to the next ticket of the list.
@@ -329,6 +327,20 @@ pub(super) fn in_query(list: &str, joint: char) -> String {
     }
     let list: String = form_urlencoded::byte_serialize(list.as_bytes()).collect();
     format!("{joint}list={list}")
+}
+
+/// What stands in the fields while something else is sent is still being written.
+pub(super) async fn keep_written(
+    hall: &Hall,
+    user: &StaffUser,
+    ticket: &Ticket,
+    (text, note, n): (&str, &str, &str),
+) -> Result<(), WebError> {
+    let kept = hall.store().draft(&user.staff.name, ticket.id).await?.unwrap_or_default();
+    let n = kept.n.max(n.parse().unwrap_or(0)).saturating_add(1);
+    let draft = Draft { text: text.to_owned(), note: note.to_owned(), n, at: hall.now() };
+    hall.store().put_draft(&user.staff.name, ticket.id, &draft).await?;
+    Ok(())
 }
 
 /// Back to the ticket, which says what was done.

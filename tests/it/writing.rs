@@ -92,6 +92,9 @@ async fn what_is_written_is_kept_whatever_button_is_pressed_and_a_claim_sees_who
     assert_eq!(wang.submit(&ticket, &over).await.status, 303);
     let page = wang.page(&ticket).await.text();
     assert!(page.contains("写到一半</textarea>") && page.contains("记到一半</textarea>"), "{page}");
+    let sent = wang.sends_file(&ticket, "图.gif", b"GIF89a\x01\0\x01\0", "发图时写的").await;
+    assert_eq!(sent.status, 303, "{}", sent.text());
+    assert!(wang.page(&ticket).await.text().contains("发图时写的</textarea>"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
